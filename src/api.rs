@@ -1,0 +1,271 @@
+//! The HTTP API: one way in, [`App::answer`], and one way out, [`Response`].
+
+mod cors;
+mod fields;
+mod many;
+mod one;
+mod response;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+pub use response::Response;
+
+use crate::caller::Caller;
+use crate::chime::{Chime, ChimeError, ErrorKind};
+use crate::config::Config;
+use crate::domain::{MessageRef, MessageStatus};
+use crate::event::Event;
+use crate::problem::{Problem, ProblemType};
+use crate::settle::{Answer, Outlook, Pace, Plan, settle};
+use crate::telemetry::{Record, Tally};
+
+/// The last segment of the only path. A stage or a base path may stand before it.
+const ROUTE: &str = "message-status";
+/// A REST API gives up after 29 s, and has spent some of them before we see the request.
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(28);
+/// What the way from an answer to the gateway may take.
+const RESERVE: Duration = Duration::from_millis(500);
+
+/// The function, ready to answer.
+pub struct App {
+    config: Config,
+    chime: Chime,
+    has_answered: AtomicBool,
+}
+
+/// What Lambda says about one invocation.
+pub struct Invocation<'i> {
+    /// Lambda's id of it.
+    pub request_id: &'i str,
+    /// When Lambda gives up, in milliseconds since 1970. One that is past says nothing.
+    pub deadline: u64,
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy)]
+enum Route {
+    /// `GET` and `HEAD`.
+    One,
+    /// `POST`.
+    Many,
+    Preflight,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(config: Config, chime: Chime) -> Self {
+        Self {
+            config,
+            chime,
+            has_answered: AtomicBool::new(false),
+        }
+    }
+
+    /// Answers whatever came: a gateway's event, or anything else.
+    ///
+    /// There is always an answer, and it is there before Lambda and the gateway give up. One record
+    /// of it goes to the log.
+    pub async fn answer(&self, event: &[u8], invocation: &Invocation<'_>) -> Response {
+        let started = Instant::now();
+        let event = Event::parse(event);
+        let request_id = event
+            .as_ref()
+            .ok()
+            .and_then(Event::request_id)
+            .unwrap_or(invocation.request_id);
+        let request = Request {
+            app: self,
+            id: request_id,
+            started,
+            answer_by: answer_by(started, invocation.deadline),
+            tally: Mutex::default(),
+        };
+        let answered = match &event {
+            Ok(event) => request.serve(event).await,
+            Err(malformed) => Err(Problem::because(ProblemType::InternalError, malformed)),
+        };
+        let response = answered.unwrap_or_else(|problem| {
+            request.tally().problem(&problem);
+            Response::problem(&problem, request_id, self.methods())
+        });
+        self.finish(
+            event.as_ref().ok(),
+            response,
+            request,
+            invocation.request_id,
+        )
+    }
+
+    /// What every answer goes through, whatever it is.
+    fn finish(
+        &self,
+        event: Option<&Event<'_>>,
+        mut response: Response,
+        request: Request<'_>,
+        lambda_request_id: &str,
+    ) -> Response {
+        let method = event.map_or("", |event| event.method.as_ref());
+        if let Some(origins) = &self.config.origins {
+            let origin = event.and_then(|event| event.headers.origin.as_deref());
+            cors::allow(&mut response, origins, origin);
+        }
+        if method == "HEAD" {
+            response.drop_body();
+        }
+        Record {
+            function_name: &self.config.function_name,
+            request_id: request.id,
+            lambda_request_id,
+            method: known_method(method),
+            http_status: response.status(),
+            cold_start: !self.has_answered.swap(true, Ordering::Relaxed),
+            total: request.started.elapsed(),
+            tally: request
+                .tally
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+        }
+        .write();
+        response
+    }
+
+    fn methods(&self) -> &'static str {
+        match self.config.origins {
+            Some(_) => "GET, HEAD, POST, OPTIONS",
+            None => "GET, HEAD, POST",
+        }
+    }
+
+    fn route(&self, event: &Event<'_>) -> Result<Route, Problem> {
+        if event.path.rsplit('/').next() != Some(ROUTE) {
+            return Err(Problem::new(ProblemType::RouteNotFound));
+        }
+        match event.method.as_ref() {
+            "GET" | "HEAD" => Ok(Route::One),
+            "POST" => Ok(Route::Many),
+            "OPTIONS" if self.config.origins.is_some() => Ok(Route::Preflight),
+            _ => Err(Problem::new(ProblemType::MethodNotAllowed)),
+        }
+    }
+}
+
+/// One request while it is answered.
+struct Request<'r> {
+    app: &'r App,
+    id: &'r str,
+    started: Instant,
+    answer_by: Instant,
+    tally: Mutex<Tally>,
+}
+
+impl Request<'_> {
+    async fn serve(&self, event: &Event<'_>) -> Result<Response, Problem> {
+        let (front_door, caller) =
+            Caller::identify(&event.authorization, &self.app.config.user_arn);
+        self.tally().front_door = Some(front_door);
+        match self.app.route(event)? {
+            Route::One => one::answer(self, event, &caller?).await,
+            Route::Many => many::answer(self, event, &caller?).await,
+            Route::Preflight => Ok(cors::preflight()),
+        }
+    }
+
+    /// How long to wait for a message that is pending, when the caller asks for `wait`.
+    fn wait(&self, wait: Duration) -> Option<Instant> {
+        let wait = wait.min(self.app.config.longest_wait);
+        self.tally().waits = !wait.is_zero();
+        (!wait.is_zero())
+            .then(|| self.started.checked_add(wait))
+            .flatten()
+    }
+
+    /// Asks Chime about one message, as often as it takes and `pace` allows.
+    async fn ask(
+        &self,
+        caller: &Caller,
+        message: &MessageRef,
+        wait_until: Option<Instant>,
+        pace: &Pace,
+    ) -> Result<MessageStatus, Problem> {
+        let chime = &self.app.chime;
+        let plan = Plan {
+            deadline: self.answer_by,
+            wait_until,
+            most_attempts: chime.most_attempts(),
+        };
+        let heard = settle(pace, plan, |reason| async move {
+            self.tally().call(reason);
+            let reply = chime.message_status(&caller.user, message).await;
+            self.tally().reply(&reply);
+            Heard(reply.outcome)
+        })
+        .await;
+        match heard {
+            Some(Heard(outcome)) => outcome.map_err(|error| Problem::from(&error)),
+            None => Err(Problem::because(
+                ProblemType::UpstreamTimeout,
+                "there was no answer from Chime in the time that was left",
+            )),
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What Chime said to one call.
+struct Heard(Result<MessageStatus, ChimeError>);
+
+impl Answer for Heard {
+    fn outlook(&self) -> Outlook {
+        match &self.0 {
+            Ok(status) if status.is_pending() => Outlook::Pending,
+            Ok(_) => Outlook::Settled,
+            Err(error) => match error.kind {
+                ErrorKind::UnknownUser
+                | ErrorKind::NoSuchMessage
+                | ErrorKind::NotPermitted
+                | ErrorKind::Unsendable => Outlook::Settled,
+                ErrorKind::Throttled => Outlook::Throttled,
+                ErrorKind::Failure | ErrorKind::Unavailable | ErrorKind::Unreachable => {
+                    Outlook::Failed
+                }
+                ErrorKind::Timeout | ErrorKind::Unusable => Outlook::FailedForNow,
+            },
+        }
+    }
+}
+
+/// When the answer must be on its way: before Lambda's deadline, which is milliseconds since 1970,
+/// and before the gateway gives up. `cargo lambda watch` sets a deadline long past; then the
+/// gateway's patience is all there is to go by.
+fn answer_by(now: Instant, deadline: u64) -> Instant {
+    let epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let left = Duration::from_millis(deadline).saturating_sub(epoch);
+    let budget = match left.is_zero() {
+        true => GATEWAY_PATIENCE,
+        // Of very little, a quarter is kept to answer in.
+        false => left
+            .saturating_sub(RESERVE.min(left.mul_f64(0.25)))
+            .min(GATEWAY_PATIENCE),
+    };
+    now.checked_add(budget).unwrap_or(now)
+}
+
+/// The method, if it is one of HTTP's: what else stands there came from outside and is not logged.
+fn known_method(method: &str) -> &'static str {
+    const METHODS: [&str; 9] = [
+        "GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT",
+    ];
+    METHODS
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("OTHER")
+}

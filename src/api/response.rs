@@ -1,0 +1,112 @@
+//! The answer, in the form in which Lambda hands it to any of the gateways.
+
+use std::borrow::Cow;
+
+use lambda_http::http::StatusCode;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::problem::{Problem, ProblemType};
+
+/// What goes back to the gateway:
+/// `{"statusCode":…,"headers":{…},"body":"…","isBase64Encoded":false}`, which REST APIs, HTTP APIs
+/// with either payload format and function URLs all understand.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    #[serde(serialize_with = "status_code")]
+    status_code: StatusCode,
+    headers: Headers,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+struct Headers(Vec<(&'static str, Cow<'static, str>)>);
+
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+fn status_code<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Response {
+    /// An answer without a body.
+    pub(super) fn empty(status_code: StatusCode) -> Self {
+        Self {
+            status_code,
+            headers: Headers(Vec::with_capacity(6)),
+            body: String::new(),
+            is_base64_encoded: false,
+        }
+    }
+
+    /// A 200 of JSON that nobody may keep: the next answer may be another one.
+    pub(super) fn json(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::document(StatusCode::OK, "application/json", body)
+            .map_err(|error| Problem::because(ProblemType::InternalError, error))
+    }
+
+    /// The answer that tells of a problem.
+    pub(super) fn problem(problem: &Problem, request_id: &str, methods: &'static str) -> Self {
+        let status = problem.kind.status();
+        let document = problem.document(request_id);
+        let mut response = Self::document(status, "application/problem+json", &document)
+            .unwrap_or_else(|_| Self::empty(status));
+        match problem.kind {
+            ProblemType::Unauthenticated => response.set("www-authenticate", "Bearer"),
+            ProblemType::MethodNotAllowed => response.set("allow", methods),
+            _ => {}
+        }
+        if let Some(seconds) = problem.retry_after() {
+            response.set("retry-after", seconds.to_string());
+        }
+        response
+    }
+
+    fn document(
+        status: StatusCode,
+        content_type: &'static str,
+        body: &impl Serialize,
+    ) -> Result<Self, serde_json::Error> {
+        let mut response = Self::empty(status);
+        response.body = serde_json::to_string(body)?;
+        response.set("content-type", content_type);
+        response.set("cache-control", "no-store");
+        Ok(response)
+    }
+
+    /// Adds a header. Names are in lower case, and each is set once.
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.headers.0.push((name, value.into()));
+    }
+
+    pub(super) fn drop_body(&mut self) {
+        self.body.clear();
+    }
+
+    /// The HTTP status code.
+    pub fn status(&self) -> u16 {
+        self.status_code.as_u16()
+    }
+
+    /// Names and values of the headers.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers
+            .0
+            .iter()
+            .map(|(name, value)| (*name, value.as_ref()))
+    }
+
+    /// The body, which is text in every answer.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+}

@@ -1,0 +1,347 @@
+//! The gateway's event: what came in over HTTP, from every front door in the same shape.
+//!
+//! lambda_http's own request type is all or nothing (one claim of an unexpected type and the event
+//! does not deserialize) and panics on some inputs, so this room reads the few members that an
+//! answer depends on, and leaves the authorizer's values as they are for [`crate::caller`].
+//!
+//! Sources: [payload formats 1.0 and 2.0 of HTTP APIs and function URLs][http], [REST APIs][rest].
+//!
+//! [http]: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+//! [rest]: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::json::{Json, Members, Text};
+
+/// Longest request id that is passed on.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// One HTTP request, as its gateway reports it.
+pub(crate) struct Event<'a> {
+    pub(crate) method: Cow<'a, str>,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) headers: Headers,
+    pub(crate) authorization: Authorization<'a>,
+    query: Query<'a>,
+    body: Option<Json<'a>>,
+    body_is_base64: bool,
+    request_id: Option<Cow<'a, str>>,
+}
+
+/// Where the gateway puts what its authorizer found out, untouched.
+pub(crate) enum Authorization<'a> {
+    /// Payload format 2.0: `requestContext.authorizer`.
+    V2 {
+        authorizer: Option<Json<'a>>,
+        is_function_url: bool,
+    },
+    /// REST APIs and payload format 1.0: `requestContext.authorizer` and `requestContext.identity`.
+    V1 {
+        authorizer: Option<Json<'a>>,
+        identity: Option<Json<'a>>,
+        is_http_api: bool,
+    },
+}
+
+enum Query<'a> {
+    /// As it stood in the URL.
+    Raw(Cow<'a, str>),
+    /// Decoded by the gateway.
+    Decoded(Vec<(String, String)>),
+}
+
+/// What the body of a request is.
+pub(crate) enum Body<'a> {
+    Text(Cow<'a, str>),
+    /// Not text: a body that does not decode, or a decoded one that is not UTF-8.
+    Undecodable,
+}
+
+impl<'a> Event<'a> {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// When it is not JSON, or not a request as one of the gateways sends it.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let wire: WireEvent<'a> = serde_json::from_slice(bytes).map_err(Malformed::json)?;
+        let context = wire.request_context;
+        match wire.version.as_ref().map(|Text(version)| version.as_ref()) {
+            Some("2.0") => {
+                let http = context
+                    .http
+                    .ok_or(Malformed::lacks("requestContext.http"))?;
+                let query = match (wire.raw_query_string, wire.query_string_parameters) {
+                    (Some(Text(raw)), _) => Query::Raw(raw),
+                    (None, Some(single)) => Query::Decoded(single.0),
+                    (None, None) => Query::Raw(Cow::Borrowed("")),
+                };
+                Ok(Self {
+                    method: http.method.0,
+                    path: wire.raw_path.ok_or(Malformed::lacks("rawPath"))?.0,
+                    headers: wire.headers.unwrap_or_default(),
+                    authorization: Authorization::V2 {
+                        authorizer: context.authorizer,
+                        is_function_url: context
+                            .domain_name
+                            .is_some_and(|Text(domain)| domain.contains(".lambda-url.")),
+                    },
+                    query,
+                    body: wire.body,
+                    body_is_base64: wire.is_base64_encoded.unwrap_or(false),
+                    request_id: context.request_id.and_then(request_id),
+                })
+            }
+            version @ (None | Some("1.0")) => Ok(Self {
+                method: wire.http_method.ok_or(Malformed::lacks("httpMethod"))?.0,
+                path: wire.path.ok_or(Malformed::lacks("path"))?.0,
+                headers: wire.headers.unwrap_or_default(),
+                authorization: Authorization::V1 {
+                    authorizer: context.authorizer,
+                    identity: context.identity,
+                    is_http_api: version.is_some(),
+                },
+                query: Query::Decoded(
+                    wire.multi_value_query_string_parameters
+                        .or(wire.query_string_parameters)
+                        .unwrap_or_default()
+                        .0,
+                ),
+                body: wire.body,
+                body_is_base64: wire.is_base64_encoded.unwrap_or(false),
+                request_id: context.request_id.and_then(request_id),
+            }),
+            Some(_) => Err(Malformed::lacks("a known version")),
+        }
+    }
+
+    /// The parameters of the query, decoded, in order, repetitions included.
+    pub(crate) fn query(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        match &self.query {
+            Query::Raw(raw) => form_urlencoded::parse(raw.as_bytes()).collect(),
+            Query::Decoded(pairs) => pairs
+                .iter()
+                .map(|(name, value)| (Cow::from(name), Cow::from(value)))
+                .collect(),
+        }
+    }
+
+    /// The body, decoded.
+    pub(crate) fn body(&self) -> Body<'_> {
+        match &self.body {
+            None | Some(Json::Null) => Body::Text(Cow::Borrowed("")),
+            Some(Json::String(text)) if self.body_is_base64 => STANDARD
+                .decode(text.as_ref())
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .map_or(Body::Undecodable, |text| Body::Text(Cow::Owned(text))),
+            Some(Json::String(text)) => Body::Text(Cow::Borrowed(text)),
+            Some(_) => Body::Undecodable,
+        }
+    }
+
+    /// The gateway's id of the request, by which its access log can be joined with ours.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+}
+
+fn request_id(Text(id): Text<'_>) -> Option<Cow<'_, str>> {
+    let legal =
+        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    legal.then_some(id)
+}
+
+/// Why an event is none. It says where, and never what stood there: events bear tokens.
+#[derive(Debug)]
+pub(crate) struct Malformed(String);
+
+impl Malformed {
+    fn json(error: serde_json::Error) -> Self {
+        let fault = match error.classify() {
+            serde_json::error::Category::Data => "is not what a gateway sends",
+            serde_json::error::Category::Eof => "is cut off",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "is not JSON",
+        };
+        Self(format!(
+            "the event {fault} (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    }
+
+    fn lacks(what: &str) -> Self {
+        Self(format!("the event lacks {what}"))
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireEvent<'a> {
+    #[serde(borrow)]
+    version: Option<Text<'a>>,
+    raw_path: Option<Text<'a>>,
+    path: Option<Text<'a>>,
+    http_method: Option<Text<'a>>,
+    raw_query_string: Option<Text<'a>>,
+    query_string_parameters: Option<Pairs>,
+    multi_value_query_string_parameters: Option<Pairs>,
+    headers: Option<Headers>,
+    body: Option<Json<'a>>,
+    is_base64_encoded: Option<bool>,
+    request_context: WireContext<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireContext<'a> {
+    #[serde(borrow)]
+    request_id: Option<Text<'a>>,
+    domain_name: Option<Text<'a>>,
+    http: Option<WireHttp<'a>>,
+    authorizer: Option<Json<'a>>,
+    identity: Option<Json<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireHttp<'a> {
+    #[serde(borrow)]
+    method: Text<'a>,
+}
+
+/// Decoded query parameters: `{"name": "value"}` or `{"name": ["value", …]}`.
+#[derive(Default)]
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Json::Object(members) = Json::deserialize(deserializer)? else {
+            return Err(serde::de::Error::custom("not an object"));
+        };
+        Self::flatten(&members).ok_or_else(|| serde::de::Error::custom("not strings"))
+    }
+}
+
+impl Pairs {
+    fn flatten(members: &Members<'_>) -> Option<Self> {
+        let mut pairs = Vec::new();
+        for (name, value) in members.iter() {
+            match value {
+                Json::Array(values) => {
+                    for value in values {
+                        pairs.push((name.to_owned(), value.as_str()?.to_owned()));
+                    }
+                }
+                value => pairs.push((name.to_owned(), value.as_str()?.to_owned())),
+            }
+        }
+        Some(Self(pairs))
+    }
+}
+
+/// The few headers that an answer depends on. Who the caller is never does.
+#[derive(Default)]
+pub(crate) struct Headers {
+    pub(crate) content_type: Option<String>,
+    pub(crate) origin: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeadersVisitor)
+    }
+}
+
+struct HeadersVisitor;
+
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = Headers;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("headers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Headers, A::Error> {
+        let mut headers = Headers::default();
+        while let Some(Text(name)) = members.next_key()? {
+            let wanted = if name.eq_ignore_ascii_case("content-type") {
+                &mut headers.content_type
+            } else if name.eq_ignore_ascii_case("origin") {
+                &mut headers.origin
+            } else {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            *wanted = members
+                .next_value::<Json<'_>>()?
+                .as_str()
+                .map(str::to_owned);
+        }
+        Ok(headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_event_is_described_without_its_content() {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "\"secret\"",
+            r#"{"requestContext":"secret"}"#,
+            r#"{"version":"2.0","requestContext":{"http":{"method":"secret"}}}"#,
+            r#"{"version":"secret","requestContext":{}}"#,
+            r#"{"requestContext":{},"requestContext":{}}"#,
+        ] {
+            let said = Event::parse(text.as_bytes())
+                .err()
+                .expect("malformed")
+                .to_string();
+            assert!(!said.contains("secret"), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_raw_query_keeps_repetitions() {
+        let event = Event::parse(
+            br#"{"version":"2.0","rawPath":"/x","rawQueryString":"a=1%202&a=+&b",
+                "requestContext":{"http":{"method":"GET"}}}"#,
+        )
+        .expect("an event");
+        let query = event.query();
+        let pairs: Vec<_> = query
+            .iter()
+            .map(|(n, v)| (n.as_ref(), v.as_ref()))
+            .collect();
+        assert_eq!(pairs, [("a", "1 2"), ("a", " "), ("b", "")]);
+    }
+
+    #[test]
+    fn the_multi_value_query_wins_over_the_single_one() {
+        let event = Event::parse(
+            br#"{"path":"/x","httpMethod":"GET","requestContext":{},
+                "queryStringParameters":{"a":"2"},
+                "multiValueQueryStringParameters":{"a":["1","2"]}}"#,
+        )
+        .expect("an event");
+        assert_eq!(event.query().len(), 2);
+    }
+}
