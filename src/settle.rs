@@ -252,3 +252,272 @@ fn later(instant: Instant, duration: Duration) -> Instant {
     const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     instant.checked_add(duration.min(A_YEAR)).unwrap_or(instant)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use futures_util::future::join_all;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FAR: Duration = Duration::from_secs(28);
+
+    impl Answer for Outlook {
+        fn outlook(&self) -> Outlook {
+            *self
+        }
+    }
+
+    /// Runs `test` on a clock that jumps to the next thing that is due.
+    fn on_a_paused_clock<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime")
+            .block_on(test)
+    }
+
+    fn plan(wait: Option<u64>) -> Plan {
+        let now = Instant::now();
+        Plan {
+            deadline: now + FAR,
+            wait_until: wait.map(|seconds| now + Duration::from_secs(seconds)),
+            most_attempts: 3,
+        }
+    }
+
+    /// Asks something that says one thing after the other, the last one for ever, each after
+    /// `latency`; tells the outcome, when each call began, and when it was over.
+    async fn ask(
+        plan: Plan,
+        latency: Duration,
+        script: &[Outlook],
+    ) -> (Option<Outlook>, Vec<Duration>, Duration) {
+        let start = Instant::now();
+        let calls = RefCell::new(Vec::new());
+        let outcome = settle(&Pace::new(), plan, |_| {
+            let index = calls.borrow().len();
+            calls.borrow_mut().push(start.elapsed());
+            let says = script
+                .get(index)
+                .or(script.last())
+                .copied()
+                .expect("a script");
+            async move {
+                tokio::time::sleep(latency).await;
+                says
+            }
+        })
+        .await;
+        (outcome, calls.into_inner(), start.elapsed())
+    }
+
+    const QUICK: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn without_a_wait_a_pending_message_costs_one_call() {
+        on_a_paused_clock(async {
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::Pending]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Pending), 1));
+        });
+    }
+
+    #[test]
+    fn a_failure_is_retried_after_50_ms_and_then_100_ms_give_or_take_half() {
+        on_a_paused_clock(async {
+            let script = [Outlook::Failed, Outlook::Failed, Outlook::Settled];
+            let (outcome, calls, _) = ask(plan(None), Duration::ZERO, &script).await;
+            assert_eq!(outcome, Some(Outlook::Settled));
+            let [first, second, third] = calls[..] else {
+                panic!("{calls:?}");
+            };
+            // Timers tick in whole milliseconds.
+            let between = |gap: Duration, from, to| (from..=to).contains(&gap.as_millis());
+            assert!(between(second - first, 25, 76), "{calls:?}");
+            assert!(between(third - second, 50, 151), "{calls:?}");
+        });
+    }
+
+    #[test]
+    fn attempts_end_and_the_last_failure_is_told() {
+        on_a_paused_clock(async {
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::Failed]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Failed), 3));
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::FailedForNow]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::FailedForNow), 1));
+        });
+    }
+
+    #[test]
+    fn a_throttle_is_retried_once() {
+        on_a_paused_clock(async {
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::Throttled]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Throttled), 2));
+        });
+    }
+
+    #[test]
+    fn nothing_is_tried_beyond_the_deadline() {
+        on_a_paused_clock(async {
+            let soon = Plan {
+                deadline: Instant::now() + Duration::from_millis(20),
+                ..plan(None)
+            };
+            let (outcome, calls, took) = ask(soon, Duration::ZERO, &[Outlook::Failed]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Failed), 1));
+            assert!(took <= Duration::from_millis(21), "{took:?}");
+            let (outcome, _, took) = ask(plan(None), FAR * 2, &[Outlook::Settled]).await;
+            assert_eq!(outcome, None, "a call that hangs is given up");
+            assert!(took <= FAR + Duration::from_millis(1), "{took:?}");
+        });
+    }
+
+    #[test]
+    fn a_full_wait_of_20_s_costs_at_most_14_calls_and_lasts_20_s() {
+        for _ in 0..200 {
+            on_a_paused_clock(async {
+                let (outcome, calls, took) =
+                    ask(plan(Some(20)), Duration::ZERO, &[Outlook::Pending]).await;
+                assert_eq!(outcome, Some(Outlook::Pending));
+                assert!((11..=14).contains(&calls.len()), "{calls:?}");
+                assert_eq!(took.as_millis() / 10, 2000, "{took:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_wait_is_spaced_250_ms_500_ms_1_s_and_then_2_s() {
+        on_a_paused_clock(async {
+            let (_, calls, _) = ask(plan(Some(20)), Duration::ZERO, &[Outlook::Pending]).await;
+            let gaps = calls.windows(2).map(|pair| pair[1] - pair[0]);
+            for (gap, base) in gaps.zip([250.0, 500.0, 1000.0, 2000.0, 2000.0, 2000.0]) {
+                let ratio = gap.as_secs_f64() * 1000.0 / base;
+                assert!((0.89..=1.11).contains(&ratio), "{calls:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_as_soon_as_the_message_is_settled() {
+        on_a_paused_clock(async {
+            let script = [Outlook::Pending, Outlook::Pending, Outlook::Settled];
+            let (outcome, calls, took) = ask(plan(Some(20)), QUICK, &script).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Settled), 3));
+            assert!(took < Duration::from_secs(1), "{took:?}");
+        });
+    }
+
+    #[test]
+    fn a_failure_in_mid_wait_slows_it_down_and_does_not_end_it() {
+        for trouble in [Outlook::Failed, Outlook::Throttled, Outlook::FailedForNow] {
+            on_a_paused_clock(async {
+                let script = [Outlook::Pending, trouble, trouble, Outlook::Settled];
+                let (outcome, calls, _) = ask(plan(Some(20)), Duration::ZERO, &script).await;
+                assert_eq!(outcome, Some(Outlook::Settled), "{trouble:?}");
+                let slowed = calls[2] - calls[1];
+                assert!(slowed >= Duration::from_millis(900), "{calls:?}");
+                let script = [Outlook::Pending, trouble];
+                let (outcome, _, _) = ask(plan(Some(5)), Duration::ZERO, &script).await;
+                assert_eq!(outcome, Some(Outlook::Pending), "the last thing known");
+                let (outcome, _, _) = ask(plan(Some(5)), Duration::ZERO, &[trouble]).await;
+                assert_eq!(outcome, Some(trouble), "nothing else was ever known");
+            });
+        }
+    }
+
+    #[test]
+    fn a_wait_does_not_cut_the_first_answer_short_but_every_later_one() {
+        on_a_paused_clock(async {
+            let slow = Duration::from_millis(1800);
+            let (outcome, calls, took) = ask(plan(Some(1)), slow, &[Outlook::Pending]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Pending), 1));
+            assert_eq!(took.as_millis() / 10, 180);
+            let (outcome, calls, took) = ask(plan(Some(3)), slow, &[Outlook::Pending]).await;
+            assert_eq!((outcome, calls.len()), (Some(Outlook::Pending), 2));
+            assert_eq!(took.as_millis() / 10, 300);
+        });
+    }
+
+    #[test]
+    fn a_wait_never_outlasts_the_deadline() {
+        on_a_paused_clock(async {
+            let cut = Plan {
+                deadline: Instant::now() + Duration::from_secs(2),
+                ..plan(Some(20))
+            };
+            let (outcome, _, took) = ask(cut, QUICK, &[Outlook::Pending]).await;
+            assert_eq!(outcome, Some(Outlook::Pending));
+            assert_eq!(took.as_millis() / 10, 200);
+        });
+    }
+
+    /// One message of a batch: what it says, and how long it takes to say it.
+    type Script = Vec<(u64, Outlook)>;
+
+    fn any_script() -> impl Strategy<Value = Script> {
+        let outlook = prop_oneof![
+            3 => Just(Outlook::Pending),
+            1 => Just(Outlook::Settled),
+            1 => Just(Outlook::Throttled),
+            1 => Just(Outlook::Failed),
+            1 => Just(Outlook::FailedForNow),
+        ];
+        let latency = prop_oneof![4 => 0_u64..80, 1 => 80_u64..5000];
+        prop::collection::vec((latency, outlook), 1..8)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn no_second_sees_more_than_5_calls_and_no_moment_more_than_4(
+            scripts in prop::collection::vec(any_script(), 1..=20),
+            wait in prop::option::of(0_u64..=25),
+            deadline in 1_u64..28_000,
+            // Where between its start and its end each call reaches Chime.
+            arrival in 0.0_f64..=1.0,
+        ) {
+            let (calls, took) = on_a_paused_clock(async {
+                let start = Instant::now();
+                let pace = Pace::new();
+                let calls = RefCell::new(Vec::new());
+                let plan = Plan { deadline: start + Duration::from_millis(deadline), ..plan(wait) };
+                join_all(scripts.iter().map(|script| {
+                    let asked = RefCell::new(0);
+                    let (calls, pace) = (&calls, &pace);
+                    async move {
+                        settle(pace, plan, |_| {
+                            let index = asked.replace_with(|asked| *asked + 1);
+                            let (latency, says) = script.get(index).or(script.last()).copied().expect("a script");
+                            async move {
+                                let began = start.elapsed();
+                                let latency = Duration::from_millis(latency);
+                                calls.borrow_mut().push((began, began + latency));
+                                tokio::time::sleep(latency).await;
+                                says
+                            }
+                        }).await
+                    }
+                })).await;
+                (calls.into_inner(), start.elapsed())
+            });
+            prop_assert!(took <= Duration::from_millis(deadline + 1), "{took:?}");
+            for (moment, _) in &calls {
+                let running = calls.iter().filter(|(from, to)| from <= moment && moment < to);
+                prop_assert!(running.count() <= CALLS_IN_FLIGHT);
+            }
+            let mut arrivals: Vec<_> = calls
+                .iter()
+                .map(|(from, to)| *from + (*to - *from).mul_f64(arrival))
+                .collect();
+            arrivals.sort();
+            for six in arrivals.windows(CALLS_PER_SECOND + 1) {
+                let span = six[CALLS_PER_SECOND] - six[0];
+                prop_assert!(span > Duration::from_secs(1), "{six:?}");
+            }
+        }
+    }
+}

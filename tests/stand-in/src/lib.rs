@@ -1,1 +1,27 @@
-//! x
+//! What our function talks to, on loopback: the Chime SDK messaging API as far as message statuses
+//! go, and Lambda's Runtime API. For tests only: nothing that ships depends on it.
+//!
+//! The wire is faked and not the code, so that signing, encoding, time-outs and broken connections
+//! are part of what is tested.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`http`] | the server, and every way in which it can misbehave |
+//! | [`tls`] | a throw-away certificate authority |
+//! | [`sigv4`] | verifying signatures |
+//! | [`arn`] | the names Chime knows things by |
+//! | [`refusal`] | Chime's errors in Chime's wire form |
+//! | [`flow`] | messages, and what a channel flow makes of them |
+//! | [`fault`] | what a test can make go wrong |
+//! | [`chime`] | [`chime::StandIn`]: the API itself, and the record of who called it |
+//! | [`lambda_host`] | [`lambda_host::LambdaHost`]: runs our binary as Lambda does |
+
+pub mod arn;
+pub mod chime;
+pub mod fault;
+pub mod flow;
+pub mod http;
+pub mod lambda_host;
+pub mod refusal;
+pub mod sigv4;
+pub mod tls;
