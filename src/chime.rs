@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use aws_config::BehaviorVersion;
+use aws_config::ConfigLoader;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_chimesdkmessaging::Client;
@@ -57,13 +57,15 @@ type StatusResult =
     Result<GetChannelMessageStatusOutput, SdkError<GetChannelMessageStatusError, HttpResponse>>;
 
 impl Chime {
-    /// Sets up the client. Nothing is sent before the first question or [`warm_up`](Self::warm_up).
+    /// Sets up the client on what `loader` finds: credentials, endpoint and whatever else every AWS
+    /// tool reads from its surroundings. Nothing is sent before the first question or
+    /// [`warm_up`](Self::warm_up).
     ///
     /// # Errors
     /// When the TLS library does not accept the roots; [`Config`] has checked them.
-    pub async fn new(config: &Config) -> Result<Self, BoxError> {
+    pub async fn new(config: &Config, loader: ConfigLoader) -> Result<Self, BoxError> {
         let http_client = http_client(config)?;
-        let shared = aws_config::defaults(BehaviorVersion::latest())
+        let shared = loader
             .region(Region::new(config.region.clone()))
             .http_client(http_client)
             .load()

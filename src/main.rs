@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
 use chime_message_status::api::App;
 use chime_message_status::chime::Chime;
 use chime_message_status::config::Config;
@@ -28,7 +29,7 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<(), Error> {
     let config = Config::from_lookup(|name| std::env::var_os(name), |path| std::fs::read(path))?;
-    let chime = Chime::new(&config).await?;
+    let chime = Chime::new(&config, aws_config::defaults(BehaviorVersion::latest())).await?;
     chime.warm_up(WARM_UP).await;
     lambda::run(App::new(config, chime)).await
 }

@@ -105,7 +105,15 @@ mod tests {
 
     #[test]
     fn anything_out_of_shape_is_no_arn() {
-        for path in ["/user/", "/user/-a", "/user/a|b", "/user/a/b", "/group/a", "", "/user"] {
+        for path in [
+            "/user/",
+            "/user/-a",
+            "/user/a|b",
+            "/user/a/b",
+            "/group/a",
+            "",
+            "/user",
+        ] {
             assert_eq!(Arn::parse(&format!("{APP}{path}")), None, "{path}");
         }
         for text in [

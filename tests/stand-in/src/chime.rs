@@ -522,7 +522,9 @@ impl Service {
         let channel_arn = asked.channel_arn.as_deref().unwrap_or_default();
         let channel = Arn::parse(channel_arn)
             .filter(|arn| arn.kind == Kind::Channel)
-            .ok_or_else(|| Refusal::bad_request(format!("ChannelArn {channel_arn} is not valid")))?;
+            .ok_or_else(|| {
+                Refusal::bad_request(format!("ChannelArn {channel_arn} is not valid"))
+            })?;
         if channel.app_instance != user.app_instance {
             let action = match asked.operation {
                 Operation::SendChannelMessage => "chime:SendChannelMessage",

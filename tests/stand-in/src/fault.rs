@@ -148,7 +148,11 @@ impl Fault {
 
     /// A page of a load balancer, with no name of an error in it.
     pub fn html(status: u16) -> Fault {
-        Fault::body(status, "text/html", "<html><body><h1>oops</h1></body></html>")
+        Fault::body(
+            status,
+            "text/html",
+            "<html><body><h1>oops</h1></body></html>",
+        )
     }
 
     /// 200, with any JSON or what should be JSON.

@@ -75,7 +75,10 @@ pub struct Request {
 impl Request {
     /// The first value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers(name).next()
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// All values of a header, whatever the case of its name.
@@ -446,7 +449,10 @@ where
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let answer = Answer::new(400, "text/plain", error.to_string());
-                connection.wire.write_all(&head(&answer, true, None)).await?;
+                connection
+                    .wire
+                    .write_all(&head(&answer, true, None))
+                    .await?;
                 connection.wire.write_all(&answer.body).await?;
                 return connection.wire.shutdown().await;
             }
@@ -555,7 +561,9 @@ impl<W: Wire> Connection<W> {
             .header("expect")
             .is_some_and(|v| v.eq_ignore_ascii_case("100-continue"));
         if waits && self.unread.is_empty() {
-            self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            self.wire
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await?;
             self.wire.flush().await?;
         }
         request.body = match framing {
@@ -620,12 +628,7 @@ impl<W: Wire> Connection<W> {
         }
     }
 
-    async fn perform(
-        &mut self,
-        watched: Watched,
-        last: bool,
-        bodiless: bool,
-    ) -> io::Result<Then> {
+    async fn perform(&mut self, watched: Watched, last: bool, bodiless: bool) -> io::Result<Then> {
         let Watched {
             mut reply,
             mut witness,
@@ -745,11 +748,7 @@ fn finish(witness: &mut Option<Box<dyn Witness>>) {
 
 /// Status line and headers, with the body's own length or another one.
 fn head(answer: &Answer, last: bool, length: Option<usize>) -> Vec<u8> {
-    let mut text = format!(
-        "HTTP/1.1 {} {}\r\n",
-        answer.status,
-        reason(answer.status)
-    );
+    let mut text = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     for (name, value) in &answer.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

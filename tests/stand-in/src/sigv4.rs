@@ -77,7 +77,9 @@ impl SignatureError {
 impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SignatureError::MissingAuthenticationToken => f.write_str("Missing Authentication Token"),
+            SignatureError::MissingAuthenticationToken => {
+                f.write_str("Missing Authentication Token")
+            }
             SignatureError::UnrecognizedClient => {
                 f.write_str("The security token included in the request is invalid.")
             }
@@ -568,8 +570,12 @@ mod tests {
         type Change = fn(&mut Request);
         let changes: [(&str, Change); 8] = [
             ("method", |r| r.method = "PUT".into()),
-            ("path", |r| r.target = r.target.replace("messages/m", "messages/n")),
-            ("encoding of the path", |r| r.target = r.target.replace("%3A", ":")),
+            ("path", |r| {
+                r.target = r.target.replace("messages/m", "messages/n")
+            }),
+            ("encoding of the path", |r| {
+                r.target = r.target.replace("%3A", ":")
+            }),
             ("query", |r| r.target = r.target.replace("id=s", "id=t")),
             ("header", |r| set(r, "content-type", "text/plain")),
             ("body", |r| r.body = b"{}".to_vec()),
@@ -626,7 +632,10 @@ mod tests {
         let mut elsewhere = ours.clone();
         elsewhere.region = "eu-central-1".into();
         for (other, text) in [
-            (verifier("execute-api"), "scoped to correct service: 'chime'"),
+            (
+                verifier("execute-api"),
+                "scoped to correct service: 'chime'",
+            ),
             (elsewhere, "scoped to a valid region"),
         ] {
             let refusal = ours
@@ -640,7 +649,10 @@ mod tests {
         let authorization = authorization.replace("/20150830/", "/20150829/");
         set(&mut request, "authorization", &authorization);
         let refusal = ours.verify(&request, noon()).unwrap_err();
-        assert!(refusal.to_string().contains("Credential scope"), "{refusal}");
+        assert!(
+            refusal.to_string().contains("Credential scope"),
+            "{refusal}"
+        );
     }
 
     #[test]

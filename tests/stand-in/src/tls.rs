@@ -43,9 +43,7 @@ impl Authority {
         // Python refuses a chain without it since 3.13.
         leaf.use_authority_key_identifier_extension = true;
         let leaf_key = KeyPair::generate().map_err(io::Error::other)?;
-        let leaf = leaf
-            .signed_by(&leaf_key, &ca)
-            .map_err(io::Error::other)?;
+        let leaf = leaf.signed_by(&leaf_key, &ca).map_err(io::Error::other)?;
 
         let key = PrivateKeyDer::try_from(leaf_key.serialize_der()).map_err(io::Error::other)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -1,0 +1,187 @@
+//! Everything on this machine, without an AWS account: a stand-in for Chime, and in front of the
+//! function's own code a gateway that verifies tokens as an HTTP API does.
+//!
+//!     cargo run --example local -- [--port 8787] [--chime-port 8788]
+
+mod gateway;
+mod tokens;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_chimesdkmessaging::Client;
+use aws_sdk_chimesdkmessaging::config::Credentials;
+use chime_message_status::api::App;
+use chime_message_status::chime::Chime;
+use chime_message_status::config::Config;
+use stand_in::chime::{Options, StandIn};
+use stand_in::flow::{Message, Outcome};
+
+use gateway::Gateway;
+use tokens::Issuer;
+
+/// The ids that the files in `events/` have, so that these can be sent to the stand-in as they are.
+pub const APP_INSTANCE: &str =
+    "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
+const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";
+const BOB: &str = "b0b7d2c4-1e9f-4a3b-8c5d-6f7e8a9b0c1d";
+const CHANNEL: &str = "chat-general";
+const MESSAGE: &str = "4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let ports = Ports::from_arguments(std::env::args().skip(1))?;
+    let stand_in = StandIn::start(Options {
+        http: on_loopback(ports.chime),
+        ..Options::default()
+    })
+    .await?;
+    let channel = format!("{APP_INSTANCE}/channel/{CHANNEL}");
+    stand_in.put(Message {
+        channel_arn: channel.clone(),
+        sub_channel_id: None,
+        message_id: MESSAGE.to_owned(),
+        sender: format!("{APP_INSTANCE}/user/{ALICE}"),
+        outcome: Outcome::sent(),
+    });
+
+    let options = Options::default().credentials;
+    let credentials = Credentials::new(
+        options.access_key_id,
+        options.secret_access_key,
+        options.session_token,
+        None,
+        "local",
+    );
+    let loader = aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(stand_in.https_url())
+        .credentials_provider(credentials.clone());
+    let config = Config::from_lookup(variable, |_| Ok(stand_in.ca_pem().into()))?;
+    let chime = Chime::new(&config, loader).await?;
+    let sender = Client::from_conf(
+        aws_sdk_chimesdkmessaging::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(aws_config::Region::new("us-east-1"))
+            .endpoint_url(stand_in.http_url())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .credentials_provider(credentials)
+            .build(),
+    );
+    let issuer = Issuer::new()?;
+    let (alice, bob) = (issuer.token(ALICE)?, issuer.token(BOB)?);
+    let gateway = Gateway {
+        app: App::new(config, chime),
+        issuer,
+        sender,
+        channel: channel.clone(),
+    };
+    let server = gateway::serve(on_loopback(ports.gateway), Arc::new(gateway)).await?;
+
+    print_guide(
+        &format!("http://{}", server.addr()),
+        &stand_in.http_url(),
+        &channel,
+        &alice,
+        &bob,
+    );
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// The function's environment: the caller's own variables where they mean something here, and what
+/// Lambda would set.
+fn variable(name: &str) -> Option<OsString> {
+    match name {
+        "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),
+        "AWS_CA_BUNDLE" => Some("the stand-in's own".into()),
+        "ALLOWED_ORIGINS"
+        | "MAX_WAIT_SECONDS"
+        | "CHIME_CONNECT_TIMEOUT_MS"
+        | "CHIME_ATTEMPT_TIMEOUT_MS" => std::env::var_os(name),
+        name if name.starts_with("AWS_LAMBDA_") => Some("local".into()),
+        _ => None,
+    }
+}
+
+struct Ports {
+    gateway: u16,
+    chime: u16,
+}
+
+impl Ports {
+    fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let usage = "usage: cargo run --example local -- [--port PORT] [--chime-port PORT]";
+        let mut ports = Self {
+            gateway: 8787,
+            chime: 8788,
+        };
+        while let Some(argument) = arguments.next() {
+            let port = match argument.as_str() {
+                "--port" => &mut ports.gateway,
+                "--chime-port" => &mut ports.chime,
+                other => return Err(format!("{other} is not known; {usage}")),
+            };
+            *port = arguments
+                .next()
+                .and_then(|value| value.parse().ok())
+                .ok_or_else(|| format!("{argument} needs a port number; {usage}"))?;
+        }
+        Ok(ports)
+    }
+}
+
+fn on_loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn print_guide(gateway: &str, chime: &str, channel: &str, alice: &str, bob: &str) {
+    let ask =
+        format!("curl -isG {gateway}/message-status -d channelArn={channel} -d messageId=$ID");
+    println!(
+        r#"
+The gateway is {gateway}, the stand-in for Chime {chime}. Ctrl-C ends both.
+Paste these into another terminal:
+
+ALICE={alice}
+BOB={bob}
+
+# Alice sends a message into a channel flow that takes 15 s to let it pass:
+ID=$(curl -s "{gateway}/send?outcome=SENT&afterMs=15000" -X POST -H "authorization: Bearer $ALICE"); echo $ID
+
+# What became of it? Pending, while the flow works:
+{ask} -H "authorization: Bearer $ALICE"
+
+# Wait for it in one request; the answer comes when it is sent:
+{ask} -d wait=20 -H "authorization: Bearer $ALICE"
+
+# Ask again; sent messages stay sent:
+{ask} -H "authorization: Bearer $ALICE"
+
+# Bob may not know about Alice's message:
+{ask} -H "authorization: Bearer $BOB"
+
+# Nobody is let in without a token:
+{ask}
+
+# After a reconnect, many at once:
+curl -is "{gateway}/message-status?wait=20" -H "authorization: Bearer $ALICE" -H "content-type: application/json" \
+  -d '{{"messages":[{{"channelArn":"{channel}","messageId":"'$ID'"}},{{"channelArn":"{channel}","messageId":"{MESSAGE}"}}]}}'
+
+Each answer leaves a line here, which is the record that the function writes to CloudWatch.
+"#
+    );
+}
