@@ -285,10 +285,10 @@ impl<'de> Visitor<'de> for HeadersVisitor {
                 members.next_value::<IgnoredAny>()?;
                 continue;
             };
-            *wanted = members
-                .next_value::<Json<'_>>()?
-                .as_str()
-                .map(str::to_owned);
+            let value = members.next_value::<Json<'_>>()?;
+            if wanted.is_none() {
+                *wanted = value.as_str().map(str::to_owned);
+            }
         }
         Ok(headers)
     }

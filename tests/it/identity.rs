@@ -1,0 +1,352 @@
+//! The bearer is the caller, or nothing is called: section by section what an attacker would try.
+
+use serde_json::{Value, json};
+use stand_in::flow::Outcome;
+
+use crate::support::{
+    ALICE, APP_INSTANCE, MESSAGE, World, by_claim, get_message, messages, post, sample, user,
+};
+
+const MALLORY: &str = "mallory";
+
+fn with_claims(claims: Value) -> Value {
+    let mut event = get_message(MESSAGE, "");
+    event["requestContext"]["authorizer"]["jwt"]["claims"] = claims;
+    event
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_can_write_changes_the_bearer() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    let mallory = user(MALLORY);
+    let mut event = get_message(MESSAGE, "");
+    for name in [
+        "x-amz-chime-bearer",
+        "X-Amz-Chime-Bearer",
+        "sub",
+        "x-amzn-oidc-identity",
+    ] {
+        event["headers"][name] = mallory.clone().into();
+    }
+    event["headers"]["x-amzn-request-context"] =
+        json!({"authorizer": {"jwt": {"claims": {"sub": MALLORY}}}})
+            .to_string()
+            .into();
+    event["cookies"] = json!([format!("sub={MALLORY}")]);
+    event["body"] = json!({"chimeBearer": mallory, "sub": MALLORY})
+        .to_string()
+        .into();
+    event["pathParameters"] = json!({"sub": MALLORY});
+    event["stageVariables"] = json!({"sub": MALLORY});
+    event["sub"] = MALLORY.into();
+    event["requestContext"]["sub"] = MALLORY.into();
+    event["requestContext"]["identity"] = json!({"userArn": mallory, "sub": MALLORY});
+    event["requestContext"]["authorizer"]["sub"] = MALLORY.into();
+    world.ask(&event).await.assert_status("SENT");
+    let [call] = &world.calls()[..] else {
+        panic!("one call");
+    };
+    assert_eq!(call.bearer, Some(user(ALICE)));
+    assert!(!format!("{call:?}").contains(MALLORY));
+}
+
+#[tokio::test]
+async fn a_client_that_names_a_bearer_is_told_so_and_nothing_is_called() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    let event = get_message(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
+    assert_eq!(
+        world.ask(&event).await.fields(),
+        ["chimeBearer", "x-amz-chime-bearer"]
+    );
+    let mut body = messages(&[MESSAGE]);
+    body["chimeBearer"] = user(MALLORY).into();
+    body["messages"][0]["chimeBearer"] = user(MALLORY).into();
+    let fields = world.ask(&post("", body)).await.fields();
+    assert_eq!(fields, ["chimeBearer", "messages[0].chimeBearer"]);
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_that_is_no_user_id_is_refused_and_never_repaired() {
+    let world = World::new().await;
+    for value in [
+        json!(null),
+        json!(""),
+        json!(" "),
+        json!(true),
+        json!(1.5),
+        json!(1e3),
+        json!(-1),
+        json!([ALICE]),
+        json!({"sub": ALICE}),
+        json!("auth0|alice"),
+        json!("name+tag@x.test"),
+        json!(format!(" {ALICE}")),
+        json!(format!("{ALICE}\n")),
+        json!(format!("{ALICE}\0")),
+        json!("a/b"),
+        json!("alice/user/bob"),
+        json!(".."),
+        json!("alice%2Fbob"),
+        json!("ａlice"),
+        json!("al\u{200b}ice"),
+        json!("аlice"),
+        json!("[alice bob]"),
+        json!("a".repeat(65)),
+        json!("a".repeat(100_000)),
+        json!(user(ALICE)),
+        json!("{sub}"),
+    ] {
+        let reply = world
+            .ask(&with_claims(
+                json!({"sub": value.clone(), "Sub": ALICE, "username": ALICE}),
+            ))
+            .await;
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (403, "identity-not-mapped"),
+            "{value}"
+        );
+    }
+    world
+        .ask(&with_claims(json!({"SUB": ALICE})))
+        .await
+        .assert_problem(403, "identity-not-mapped");
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn other_claims_may_be_anything() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    let claims =
+        json!({"sub": ALICE, "groups": ["a", 1], "address": {"x": null}, "exp": 1.5, "ok": true});
+    world.ask(&with_claims(claims)).await.assert_status("SENT");
+}
+
+#[tokio::test]
+async fn a_whole_number_is_a_value() {
+    let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim("id"))]).await;
+    world.put_as(MESSAGE, &user("4711"), Outcome::sent());
+    world
+        .ask(&with_claims(json!({"id": 4711})))
+        .await
+        .assert_status("SENT");
+}
+
+#[tokio::test]
+async fn without_an_authorizer_s_word_nobody_is_authenticated() {
+    let world = World::new().await;
+    let mut refused = Vec::new();
+    for authorizer in [
+        json!(null),
+        json!({}),
+        json!([]),
+        json!("x"),
+        json!({"jwt": null}),
+        json!({"jwt": {}}),
+        json!({"jwt": {"claims": null}}),
+        json!({"jwt": {"claims": {}}}),
+        json!({"jwt": {"claims": [["sub", ALICE]]}}),
+        json!({"claims": {"sub": ALICE}}),
+        json!({"sub": ALICE}),
+        json!({"principalId": ALICE}),
+        json!({"lambda": {}}),
+        json!({"lambda": null}),
+        json!({"iam": {}}),
+        json!({"jwt": {"scopes": ["x"]}}),
+        json!({"jwt": {"claims": {"sub": ALICE}}, "lambda": {"sub": MALLORY}}),
+        json!({"jwt": {"claims": {"sub": ALICE}}, "iam": {"userId": MALLORY}}),
+    ] {
+        let mut event = get_message(MESSAGE, "");
+        event["requestContext"]["authorizer"] = authorizer;
+        refused.push(event);
+    }
+    for authorizer in [
+        json!(null),
+        json!({}),
+        json!({"claims": null, "scopes": null}),
+        json!({"claims": {}}),
+        json!("x"),
+        json!([]),
+    ] {
+        let mut event = sample("rest-api-cognito");
+        event["requestContext"]["authorizer"] = authorizer;
+        refused.push(event);
+    }
+    let mut event = sample("rest-api-cognito");
+    event["requestContext"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("authorizer");
+    refused.push(event);
+    for event in refused {
+        let reply = world.ask(&event).await;
+        let context = &event["requestContext"]["authorizer"];
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (401, "unauthenticated"),
+            "{context}"
+        );
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+    }
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_stands_twice_in_an_authorizer_context_lets_nobody_in() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    let text = get_message(MESSAGE, "").to_string();
+    let claim = format!("\"sub\":\"{ALICE}\"");
+    assert!(text.contains(&claim));
+    for twice in [
+        text.replace(&claim, &format!("{claim},\"sub\":\"{MALLORY}\"")),
+        text.replace(&claim, &format!("\"s\\u0075b\":\"{MALLORY}\",{claim}")),
+        text.replace(
+            "\"authorizer\":",
+            "\"authorizer\":{\"jwt\":{\"claims\":{\"sub\":\"mallory\"}}},\"authorizer\":",
+        ),
+        text.replace(
+            "\"requestContext\":",
+            "\"requestContext\":{},\"requestContext\":",
+        ),
+        text.replace(
+            "\"jwt\":",
+            "\"jwt\":{\"claims\":{\"sub\":\"mallory\"}},\"jwt\":",
+        ),
+    ] {
+        assert_ne!(twice, text);
+        let reply = world.ask_bytes(twice).await;
+        assert!(
+            ["unauthenticated", "internal-error"].contains(&reply.problem().as_str()),
+            "{reply:?}"
+        );
+    }
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn unauthenticated_cognito_identities_are_nobody() {
+    let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim("userId"))]).await;
+    for amr in [
+        json!(null),
+        json!([]),
+        json!(["unauthenticated"]),
+        json!("unauthenticated"),
+        json!({"authenticated": 1}),
+    ] {
+        let mut event = sample("http-api-iam");
+        event["requestContext"]["authorizer"]["iam"]["cognitoIdentity"]["amr"] = amr;
+        world
+            .ask(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
+    }
+    for kind in [json!("unauthenticated"), json!(""), json!(1), json!(null)] {
+        let mut event = sample("rest-api-iam");
+        event["requestContext"]["identity"]["cognitoAuthenticationType"] = kind;
+        world
+            .ask(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
+    }
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_names_of_a_signed_request_are_the_same_at_every_door() {
+    for (name, http_api, rest_api) in [
+        ("userId", "userId", "user"),
+        ("callerId", "callerId", "caller"),
+        ("accountId", "accountId", "accountId"),
+    ] {
+        let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim(name))]).await;
+        world.put_as(MESSAGE, &user("id-1"), Outcome::sent());
+        let mut event = sample("http-api-iam");
+        event["requestContext"]["authorizer"]["iam"][http_api] = "id-1".into();
+        world.ask(&event).await.assert_status("SENT");
+        let mut event = sample("rest-api-iam");
+        event["requestContext"]["identity"][rest_api] = "id-1".into();
+        world.ask(&event).await.assert_status("SENT");
+    }
+}
+
+#[tokio::test]
+async fn the_session_name_is_an_assumed_role_s_own() {
+    let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim("roleSessionName"))]).await;
+    world.put_as(MESSAGE, &user("session"), Outcome::sent());
+    let asked_as = |arn: &str| {
+        let mut event = sample("http-api-iam");
+        event["requestContext"]["authorizer"]["iam"]["userArn"] = arn.into();
+        event
+    };
+    world
+        .ask(&asked_as(
+            "arn:aws:sts::111122223333:assumed-role/role/session",
+        ))
+        .await
+        .assert_status("SENT");
+    for arn in [
+        "arn:aws:iam::111122223333:user/role/session",
+        "arn:aws:sts::111122223333:federated-user/role/session",
+        "arn:aws:sts::111122223333:assumed-role/role",
+        "arn:aws:sts::111122223333:assumed-role/role/x/session",
+        "session",
+    ] {
+        world
+            .ask(&asked_as(arn))
+            .await
+            .assert_problem(403, "identity-not-mapped");
+    }
+    assert_eq!(world.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_s_users_reach_their_own_app_instance_only() {
+    let template = "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}";
+    let world = World::with(&[("APP_INSTANCE_USER_ARN", template)]).await;
+    world.put(Outcome::sent());
+    let own = APP_INSTANCE.rsplit('/').next().expect("an id");
+    let event = with_claims(json!({"sub": ALICE, "custom:tenant": own}));
+    world.ask(&event).await.assert_status("SENT");
+    let event = with_claims(json!({"sub": ALICE, "custom:tenant": "another"}));
+    assert_eq!(world.ask(&event).await.fields(), ["channelArn"]);
+    for tenant in ["a:b", "a/user/b", "", "x/app-instance/y"] {
+        let event = with_claims(json!({"sub": ALICE, "custom:tenant": tenant}));
+        world
+            .ask(&event)
+            .await
+            .assert_problem(403, "identity-not-mapped");
+    }
+    assert_eq!(world.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_may_be_the_whole_arn_and_nothing_less() {
+    let template = "{custom:appInstanceUserArn}";
+    let world = World::with(&[
+        ("APP_INSTANCE_USER_ARN", template),
+        ("AWS_REGION", "us-east-1"),
+    ])
+    .await;
+    world.put(Outcome::sent());
+    let event = |arn: &str| with_claims(json!({"custom:appInstanceUserArn": arn}));
+    world.ask(&event(&user(ALICE))).await.assert_status("SENT");
+    for arn in [
+        ALICE.to_owned(),
+        APP_INSTANCE.to_owned(),
+        format!("{APP_INSTANCE}/channel/x"),
+        format!("{APP_INSTANCE}/user/a/b"),
+        format!("{} ", user(ALICE)),
+        format!("{},{}", user(ALICE), user(ALICE)),
+    ] {
+        world
+            .ask(&event(&arn))
+            .await
+            .assert_problem(403, "identity-not-mapped");
+    }
+    assert_eq!(world.calls().len(), 1);
+}

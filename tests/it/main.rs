@@ -1,0 +1,23 @@
+//! The function from outside: the binary as a process, Lambda's Runtime API in front of it, and a
+//! stand-in for Chime behind it, over real sockets.
+
+// A test may end by panicking: that is how it fails.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod batch;
+mod configuration;
+mod cors;
+mod front_doors;
+mod hostile;
+mod identity;
+mod log;
+mod problems;
+mod requests;
+mod support;
+mod waiting;
+mod wire;

@@ -1,0 +1,261 @@
+//! A function under test, and events for it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stand_in::chime::{Call, Operation, Options, StandIn};
+use stand_in::flow::{Message, Outcome as Fate};
+use stand_in::lambda_host::{LambdaHost, Outcome};
+
+pub const APP_INSTANCE: &str =
+    "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
+pub const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";
+pub const MESSAGE: &str = "4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35";
+
+pub fn channel() -> String {
+    format!("{APP_INSTANCE}/channel/chat-general")
+}
+
+pub fn user(id: &str) -> String {
+    format!("{APP_INSTANCE}/user/{id}")
+}
+
+pub fn by_claim(name: &str) -> String {
+    user(&format!("{{{name}}}"))
+}
+
+/// The binary that is tested: cargo's, or the one that `FUNCTION_UNDER_TEST` names, so that what
+/// cargo-lambda built, which ends on a panic, goes through the same tests.
+pub fn binary() -> PathBuf {
+    std::env::var_os("FUNCTION_UNDER_TEST").map_or_else(
+        || env!("CARGO_BIN_EXE_chime-message-status").into(),
+        PathBuf::from,
+    )
+}
+
+/// A function and the Chime that it talks to.
+pub struct World {
+    pub chime: StandIn,
+    pub function: LambdaHost,
+}
+
+impl World {
+    /// With the usual template, over HTTP.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these variables on top of the usual ones; an empty one unsets.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::of(Options::default(), variables).await
+    }
+
+    pub async fn of(options: Options, variables: &[(&str, &str)]) -> Self {
+        let key = options.credentials.access_key_id.clone();
+        let secret = options.credentials.secret_access_key.clone();
+        let chime = StandIn::start(options).await.expect("a stand-in");
+        let url = chime.http_url();
+        let template = by_claim("sub");
+        let mut all = vec![
+            ("APP_INSTANCE_USER_ARN", template.as_str()),
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
+            ("AWS_ACCESS_KEY_ID", key.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", secret.as_str()),
+        ];
+        all.extend(variables);
+        let function = LambdaHost::start(binary(), &all).await.expect("a process");
+        Self { chime, function }
+    }
+
+    /// Alice's usual message, with this fate.
+    pub fn put(&self, fate: Fate) {
+        self.put_as(MESSAGE, &user(ALICE), fate);
+    }
+
+    pub fn put_as(&self, message_id: &str, sender: &str, outcome: Fate) {
+        self.chime.put(Message {
+            channel_arn: channel(),
+            sub_channel_id: None,
+            message_id: message_id.to_owned(),
+            sender: sender.to_owned(),
+            outcome,
+        });
+    }
+
+    pub async fn ask(&self, event: &Value) -> Reply {
+        self.ask_bytes(event.to_string()).await
+    }
+
+    /// Invokes with Lambda's longest sensible time-out.
+    pub async fn ask_bytes(&self, event: impl Into<Vec<u8>>) -> Reply {
+        self.ask_within(event, Duration::from_secs(29)).await
+    }
+
+    pub async fn ask_within(&self, event: impl Into<Vec<u8>>, deadline: Duration) -> Reply {
+        Reply::read(self.function.invoke(event, Some(deadline)).await)
+    }
+
+    /// The calls for statuses that reached Chime.
+    pub fn calls(&self) -> Vec<Call> {
+        self.chime.calls_of(Operation::GetChannelMessageStatus)
+    }
+
+    /// The record of the request with this id.
+    pub async fn record(&self, request_id: &str) -> Value {
+        let has_id = |line: &str| {
+            let record: Option<Value> = serde_json::from_str(line).ok();
+            record.is_some_and(|record| record["requestId"] == request_id)
+        };
+        let line = self
+            .function
+            .log_line(has_id, Duration::from_secs(10))
+            .await;
+        serde_json::from_str(&line.expect("a record")).expect("JSON")
+    }
+}
+
+/// What the gateway gets back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u64,
+    pub headers: Value,
+    pub body: String,
+}
+
+impl Reply {
+    /// Reads what a function returned, and holds it against what gateways take.
+    pub fn read(outcome: Outcome) -> Self {
+        let Outcome::Response(bytes) = outcome else {
+            panic!("an invocation without a response: {outcome:?}");
+        };
+        let response: Value = serde_json::from_slice(&bytes).expect("a response in JSON");
+        assert_eq!(response["isBase64Encoded"], false, "{response}");
+        let headers = response["headers"].as_object().expect("headers");
+        assert!(headers.values().all(Value::is_string), "{response}");
+        Self {
+            status: response["statusCode"].as_u64().expect("a status code"),
+            headers: response["headers"].clone(),
+            body: response["body"].as_str().expect("a body").to_owned(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers[name].as_str()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a body in JSON")
+    }
+
+    /// The name of the problem, when it is a complete problem document.
+    pub fn problem(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
+        assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{self:?}");
+        for member in ["type", "title", "detail", "requestId"] {
+            assert!(
+                problem[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{self:?}"
+            );
+        }
+        problem_name(&problem)
+    }
+
+    /// The fields that an `invalid-request` names.
+    pub fn fields(&self) -> Vec<String> {
+        assert_eq!(self.problem(), "invalid-request", "{self:?}");
+        let problem = self.json();
+        let errors = problem["errors"].as_array().expect("errors");
+        errors
+            .iter()
+            .map(|error| {
+                assert!(error["detail"].is_string(), "{error}");
+                error["field"].as_str().expect("a field").to_owned()
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn assert_status(&self, status: &str) {
+        assert_eq!(
+            (self.status, self.json()["status"].as_str()),
+            (200, Some(status)),
+            "{self:?}"
+        );
+    }
+
+    #[track_caller]
+    pub fn assert_problem(&self, status: u64, name: &str) {
+        assert_eq!(
+            (self.status, self.problem().as_str()),
+            (status, name),
+            "{self:?}"
+        );
+    }
+}
+
+pub fn problem_name(problem: &Value) -> String {
+    let name = problem["type"]
+        .as_str()
+        .and_then(|t| t.strip_prefix("urn:problem-type:message-status:"));
+    name.expect("a problem type").to_owned()
+}
+
+/// One of the files in `events/`.
+pub fn sample(name: &str) -> Value {
+    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Alice's `GET` through an HTTP API, with this query.
+pub fn get(query: &str) -> Value {
+    let mut event = sample("http-api-jwt");
+    event["rawQueryString"] = query.into();
+    event["requestContext"]["requestId"] = unique_id().into();
+    event
+}
+
+/// Alice's `GET` for a message in the usual channel.
+pub fn get_message(message_id: &str, rest: &str) -> Value {
+    get(&format!(
+        "channelArn={}&messageId={message_id}{rest}",
+        channel()
+    ))
+}
+
+/// Alice's `POST` through an HTTP API.
+pub fn post(query: &str, body: impl ToString) -> Value {
+    let mut event = get(query);
+    event["requestContext"]["http"]["method"] = "POST".into();
+    event["headers"]["content-type"] = "application/json".into();
+    event["body"] = body.to_string().into();
+    event
+}
+
+pub fn messages(ids: &[&str]) -> Value {
+    let messages: Vec<_> = ids
+        .iter()
+        .map(|id| json!({"channelArn": channel(), "messageId": id}))
+        .collect();
+    json!({ "messages": messages })
+}
+
+/// An id that one request has and no other.
+pub fn unique_id() -> String {
+    format!("request-{:016x}", fastrand::u64(..))
+}
+
+pub fn request_id(event: &Value) -> &str {
+    event["requestContext"]["requestId"]
+        .as_str()
+        .expect("an id")
+}

@@ -1,0 +1,177 @@
+//! What reaches Chime.
+
+use std::time::Duration;
+
+use stand_in::chime::{Operation, Options};
+use stand_in::flow::Outcome;
+
+use crate::support::{ALICE, MESSAGE, World, channel, get_message, user};
+
+#[tokio::test]
+async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
+    let [call] = &world.calls()[..] else {
+        panic!("one call");
+    };
+    assert_eq!(call.method, "GET");
+    let arn = channel().replace(':', "%3A").replace('/', "%2F");
+    assert_eq!(
+        call.target,
+        format!("/channels/{arn}/messages/{MESSAGE}?scope=message-status")
+    );
+    assert_eq!(call.bearer, Some(user(ALICE)));
+    let authorization = call.header("authorization").expect("a signature");
+    assert!(
+        authorization.starts_with("AWS4-HMAC-SHA256 "),
+        "{authorization}"
+    );
+    assert!(
+        authorization.contains("/us-east-1/chime/aws4_request"),
+        "{authorization}"
+    );
+    let signed = authorization
+        .split("SignedHeaders=")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    let signed: Vec<_> = signed.expect("signed headers").split(';').collect();
+    assert!(
+        signed.contains(&"x-amz-chime-bearer") && signed.contains(&"host"),
+        "{signed:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_region_is_the_template_s_and_not_lambda_s() {
+    let template = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
+    let options = Options {
+        region: "eu-central-1".into(),
+        ..Options::default()
+    };
+    let variables = [
+        ("APP_INSTANCE_USER_ARN", template),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    let world = World::of(options, &variables).await;
+    let channel = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/channel/c";
+    let event = crate::support::get(&format!("channelArn={channel}&messageId=m"));
+    world
+        .ask(&event)
+        .await
+        .assert_problem(404, "message-not-found");
+    let calls = world.calls();
+    let authorization = calls[0].header("authorization").expect("a signature");
+    assert!(
+        authorization.contains("/eu-central-1/chime/aws4_request"),
+        "{authorization}"
+    );
+}
+
+#[tokio::test]
+async fn a_session_token_goes_along() {
+    let mut options = Options::default();
+    options.credentials.session_token = Some("session".into());
+    let world = World::of(options, &[("AWS_SESSION_TOKEN", "session")]).await;
+    world.put(Outcome::sent());
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
+}
+
+#[tokio::test]
+async fn tls_is_verified_against_the_bundle_and_nothing_else() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    let path = std::env::temp_dir().join(format!("chime-stand-in-{:x}.pem", fastrand::u64(..)));
+    std::fs::write(&path, world.chime.ca_pem()).expect("a file");
+    let url = world.chime.https_url();
+    let endpoint = ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str());
+    let bundle = path.to_str().expect("UTF-8");
+    let trusting = second(&world, &[endpoint, ("AWS_CA_BUNDLE", bundle)]).await;
+    crate::support::Reply::read(
+        trusting
+            .invoke(
+                get_message(MESSAGE, "").to_string(),
+                Some(Duration::from_secs(9)),
+            )
+            .await,
+    )
+    .assert_status("SENT");
+    assert!(world.calls().iter().all(|call| call.secure));
+    world.chime.forget_calls();
+    let doubting = second(&world, &[endpoint]).await;
+    crate::support::Reply::read(
+        doubting
+            .invoke(
+                get_message(MESSAGE, "").to_string(),
+                Some(Duration::from_secs(9)),
+            )
+            .await,
+    )
+    .assert_problem(503, "upstream-unavailable");
+    assert!(world.calls().is_empty());
+    std::fs::remove_file(path).expect("removed");
+}
+
+/// Another process for the same Chime.
+async fn second(world: &World, variables: &[(&str, &str)]) -> stand_in::lambda_host::LambdaHost {
+    let credentials = Options::default().credentials;
+    let template = user("{sub}");
+    let mut all = vec![
+        ("APP_INSTANCE_USER_ARN", template.as_str()),
+        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
+    ];
+    all.extend(variables);
+    let _ = world;
+    stand_in::lambda_host::LambdaHost::start(crate::support::binary(), &all)
+        .await
+        .expect("a process")
+}
+
+#[tokio::test]
+async fn the_connection_is_opened_before_the_first_request_without_a_signature_or_a_bearer() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
+    assert_eq!(world.chime.warm_ups(), 1);
+    assert_eq!(
+        world.chime.open_connections(),
+        1,
+        "the first request found it open"
+    );
+    assert!(world.chime.calls_of(Operation::Unknown).is_empty());
+}
+
+#[tokio::test]
+async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_is_right() {
+    let options = Options {
+        keep_alive: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let world = World::of(options, &[]).await;
+    world.put(Outcome::sent());
+    for _ in 0..3 {
+        world
+            .ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+        world.function.freeze().expect("frozen");
+        while world.chime.open_connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.function.thaw().expect("thawed");
+    }
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
+}
