@@ -273,6 +273,11 @@ fn read(result: StatusResult) -> Result<MessageStatus, ChimeError> {
 
 fn read_error(error: &SdkError<GetChannelMessageStatusError, HttpResponse>) -> ChimeError {
     match error {
+        // The SDK reports an answer that it cannot read as an error of the service.
+        SdkError::ServiceError(service) if service.raw().status().is_success() => ChimeError::new(
+            ErrorKind::Unusable,
+            "Chime's answer is not what it should be",
+        ),
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let (kind, code) = read_service_error(service.err().code(), status);

@@ -1,1 +1,146 @@
-//! x
+//! CORS, for the front doors that leave it to the function.
+
+use serde_json::Value;
+use stand_in::flow::Outcome;
+
+use crate::support::{MESSAGE, Reply, World, get_message, sample};
+
+const OWN: &str = "https://chat.example.com";
+
+fn from(origin: &str) -> Value {
+    let mut event = get_message(MESSAGE, "");
+    event["headers"]["origin"] = origin.into();
+    event
+}
+
+fn preflight(origin: &str) -> Value {
+    let mut event = sample("preflight");
+    event["headers"]
+        .as_object_mut()
+        .expect("headers")
+        .retain(|name, _| !name.eq_ignore_ascii_case("origin"));
+    event["headers"]["Origin"] = origin.into();
+    event
+}
+
+fn cors_headers(reply: &Reply) -> Vec<&String> {
+    let headers = reply.headers.as_object().expect("headers");
+    headers
+        .keys()
+        .filter(|name| name.starts_with("access-control-"))
+        .collect()
+}
+
+async fn world() -> World {
+    let origins = format!("http://localhost:5173, {OWN}");
+    let world = World::with(&[("ALLOWED_ORIGINS", &origins)]).await;
+    world.put(Outcome::Pending);
+    world
+}
+
+#[tokio::test]
+async fn an_allowed_origin_may_read_answers_and_problems() {
+    let world = world().await;
+    let mut unauthenticated = from(OWN);
+    unauthenticated["requestContext"]["authorizer"] = Value::Null;
+    let mut lost = from(OWN);
+    lost["rawPath"] = "/other".into();
+    for (event, status) in [(from(OWN), 200), (unauthenticated, 401), (lost, 404)] {
+        let reply = world.ask(&event).await;
+        assert_eq!(reply.status, status);
+        assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
+        assert_eq!(
+            reply.header("access-control-expose-headers"),
+            Some("retry-after")
+        );
+        assert_eq!(reply.header("vary"), Some("origin"));
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
+    }
+}
+
+#[tokio::test]
+async fn any_other_origin_may_not() {
+    let world = world().await;
+    for origin in [
+        "https://chat.example.com:8443",
+        "https://chat.example.com.evil.test",
+        "https://evil-chat.example.com",
+        "https://evil.test/https://chat.example.com",
+        "http://chat.example.com",
+        "null",
+        "HTTPS://CHAT.EXAMPLE.COM",
+        "https://Chat.example.com",
+        "https://chat.example.com/",
+        "https://chat.example.com, https://evil.test",
+        "*",
+        "",
+    ] {
+        for event in [from(origin), preflight(origin)] {
+            let reply = world.ask(&event).await;
+            assert!([200, 204].contains(&reply.status), "{reply:?}");
+            assert!(cors_headers(&reply).is_empty(), "{origin}: {reply:?}");
+            assert_eq!(reply.header("vary"), Some("origin"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_needs_nobody_and_is_kept() {
+    let world = world().await;
+    let reply = world.ask(&preflight(OWN)).await;
+    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+    assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
+    assert_eq!(reply.header("vary"), Some("origin"));
+    assert_eq!(
+        reply.header("access-control-allow-methods"),
+        Some("GET, HEAD, POST")
+    );
+    let headers = reply
+        .header("access-control-allow-headers")
+        .expect("headers");
+    assert!(headers.contains("authorization") && headers.contains("content-type"));
+    let age: u32 = reply
+        .header("access-control-max-age")
+        .expect("an age")
+        .parse()
+        .expect("seconds");
+    assert!(age >= 600);
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_methods_include_options_only_where_it_is_answered() {
+    let world = world().await;
+    let mut event = from(OWN);
+    event["requestContext"]["http"]["method"] = "PUT".into();
+    let reply = world.ask(&event).await;
+    reply.assert_problem(405, "method-not-allowed");
+    assert_eq!(reply.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
+}
+
+#[tokio::test]
+async fn everybody_may_where_the_operator_says_so_but_never_with_credentials() {
+    let world = World::with(&[("ALLOWED_ORIGINS", "*")]).await;
+    world.put(Outcome::Pending);
+    for event in [from("https://anywhere.test"), preflight("null")] {
+        let reply = world.ask(&event).await;
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
+    }
+}
+
+#[tokio::test]
+async fn where_a_gateway_does_it_the_function_says_nothing() {
+    let world = World::new().await;
+    world.put(Outcome::Pending);
+    let reply = world.ask(&from(OWN)).await;
+    reply.assert_status("PENDING");
+    assert!(
+        cors_headers(&reply).is_empty() && reply.header("vary").is_none(),
+        "{reply:?}"
+    );
+    world
+        .ask(&preflight(OWN))
+        .await
+        .assert_problem(405, "method-not-allowed");
+}

@@ -1,0 +1,131 @@
+"""What the peer checks share: processes that end with us, `cargo run --example local`, and a count."""
+
+import base64
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KEY, SECRET = "AKIDSTANDIN", "stand-in-secret"
+
+
+class Checks:
+    """Runs checks, says what became of each, and counts."""
+
+    def __init__(self, title):
+        self.title, self.passed, self.failed = title, 0, 0
+
+    def check(self, name, run, *arguments):
+        try:
+            run(*arguments)
+        except Exception:
+            self.failed += 1
+            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok      {name}", flush=True)
+
+    def end(self):
+        """The exit code. Nothing checked is nothing proved."""
+        print(f"{self.title}: {self.passed} passed, {self.failed} failed", flush=True)
+        return 0 if self.passed and not self.failed else 1
+
+
+def equal(got, wanted):
+    if got != wanted:
+        raise AssertionError(f"got {got!r}, wanted {wanted!r}")
+
+
+def within(seconds, attempt):
+    """The first true value of `attempt`, which has so many seconds to give one."""
+    end = time.monotonic() + seconds
+    while True:
+        value = attempt()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"nothing came within {seconds} s")
+        time.sleep(0.05)
+
+
+def environment(**variables):
+    """Ours, without what somebody has set up for AWS, proxies or the function; and these."""
+    theirs = re.compile(
+        r"AWS_|LAMBDA_|CHIME_|APP_INSTANCE_|ALLOWED_ORIGINS$|MAX_WAIT_|(http|https|all|no)_proxy$", re.I
+    )
+    kept = {name: value for name, value in os.environ.items() if not theirs.match(name)}
+    return kept | {"AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1"} | variables
+
+
+@contextlib.contextmanager
+def process(command, **options):
+    """A process in a group of its own, and a function that tells what it has written so far."""
+    with tempfile.TemporaryFile() as log:
+        started = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
+        )
+
+        def written():
+            return os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode()
+
+        try:
+            yield started, written
+        finally:
+            stop(started)
+
+
+def stop(started):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        # Not yet reaped, so that the group's number is still ours.
+        if started.returncode is None:
+            os.killpg(started.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                started.wait(timeout=10)
+
+
+class Local:
+    """The running example: where it listens, who is there, and the channel that they are in."""
+
+    def __init__(self, guide):
+        def first(pattern):
+            return re.search(pattern, guide, re.M)[1]
+
+        self.gateway = first(r"^The gateway is (http://[\d.:]+),")
+        self.chime = first(r"the stand-in for Chime (http://[\d.:]+)\.")
+        self.channel = first(r"-d channelArn=(\S+)")
+        self.app_instance = self.channel.split("/channel/")[0]
+        self.alice_token, self.bob_token = first(r"^ALICE=(\S+)"), first(r"^BOB=(\S+)")
+        self.alice, self.bob = self.user(self.alice_token), self.user(self.bob_token)
+
+    def user(self, token):
+        claims = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        return f"{self.app_instance}/user/{claims['sub']}"
+
+
+@contextlib.contextmanager
+def local():
+    """`cargo run --example local`, on ports that it finds free itself."""
+    command = ["cargo", "run", "--quiet", "--example", "local", "--", "--port", "0", "--chime-port", "0"]
+    with process(command, cwd=ROOT) as (example, written):
+
+        def guide():
+            if example.poll() is not None:
+                raise RuntimeError(f"the example ended:\n{written()}")
+            text = written()
+            return text if "Each answer leaves a line here" in text else None
+
+        # It may have to be built first.
+        yield Local(within(900, guide))
