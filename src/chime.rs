@@ -1,7 +1,7 @@
 //! Amazon Chime SDK messaging: the only room that knows the SDK.
 //!
-//! One question, [`Chime::message_status`], and one table that turns what comes back into a
-//! [`ChimeError`]. Retries are not here: when to ask again is for [`crate::settle`] to say, because
+//! One question, `Chime::message_status`, and one table that turns what comes back into a
+//! `ChimeError`. Retries are not here: when to ask again is for `settle` to say, because
 //! every call counts against the caller's own quota.
 
 use std::fmt;

@@ -254,6 +254,7 @@ fn later(instant: Instant, duration: Duration) -> Instant {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use std::cell::RefCell;
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -56,12 +57,26 @@ def within(seconds, attempt):
 
 
 def environment(**variables):
-    """Ours, without what somebody has set up for AWS, proxies or the function; and these."""
-    theirs = re.compile(
-        r"AWS_|LAMBDA_|CHIME_|APP_INSTANCE_|ALLOWED_ORIGINS$|MAX_WAIT_|(http|https|all|no)_proxy$", re.I
-    )
+    """Ours, without what somebody has set up for AWS or the function; and these."""
+    theirs = re.compile(r"AWS_|CHIME_|APP_INSTANCE_USER_ARN$|ALLOWED_ORIGINS$|MAX_WAIT_SECONDS$")
     kept = {name: value for name, value in os.environ.items() if not theirs.match(name)}
-    return kept | {"AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1"} | variables
+    loopback = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    nobody = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return kept | loopback | nobody | {"AWS_EC2_METADATA_DISABLED": "true"} | variables
+
+
+def enter_environment():
+    """For clients in this very process."""
+    ours = environment()
+    os.environ.clear()
+    os.environ.update(ours)
+
+
+def free_port():
+    """For servers that must be told one."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager

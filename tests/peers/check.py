@@ -17,7 +17,7 @@ import botocore
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bench import KEY, SECRET, Checks, environment, equal, local, within
+from bench import KEY, SECRET, Checks, enter_environment, environment, equal, local, within
 
 DETAIL = 'Not "this", Zoë: 100 % <no>\n…'
 UNSIGNED = object()
@@ -267,6 +267,7 @@ def agree(at, flow, user, token, status, problem=None):
 
 
 def main(javascript=None):
+    enter_environment()
     checks = Checks("AWS CLI, boto3 and our endpoint")
     with local() as at:
         for kind in (Boto3, AwsCli):

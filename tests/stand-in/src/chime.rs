@@ -1,7 +1,7 @@
 //! The Chime SDK messaging API, as far as sending messages and asking for their status goes.
 //!
 //! [`StandIn`] answers over HTTP and, on another port, over HTTPS. It checks what Chime checks, in
-//! the order of the numbered steps in [`Service::operate`], and keeps a record of every call.
+//! the order of the numbered steps in `Service::operate`, and keeps a record of every call.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
