@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use lambda_http::tower::util::MapRequestLayer;
 use lambda_http::{Error, LambdaEvent, service_fn};
-use lambda_runtime::{LambdaInvocation, Runtime};
+use lambda_runtime::Runtime;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::api::{App, Invocation};
@@ -17,7 +17,7 @@ use crate::api::{App, Invocation};
 /// When the Runtime API cannot be reached any more.
 pub async fn run(app: App) -> Result<(), Error> {
     let app = Arc::new(app);
-    let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+    let handler = service_fn(move |event: LambdaEvent<Payload>| {
         let app = Arc::clone(&app);
         // Boxed, because the runtime wraps the future in so many others that the compiler gives up.
         Box::pin(async move {
@@ -25,24 +25,24 @@ pub async fn run(app: App) -> Result<(), Error> {
                 request_id: &event.context.request_id,
                 deadline: event.context.deadline,
             };
-            let response = app
-                .answer(event.payload.get().as_bytes(), &invocation)
-                .await;
+            let Payload(json) = &event.payload;
+            let event = json.as_ref().map_or("", |json| json.get());
+            let response = app.answer(event.as_bytes(), &invocation).await;
             Ok::<_, Infallible>(response)
         })
     });
-    Runtime::new(handler)
-        .layer(MapRequestLayer::new(readable))
-        .run_concurrent()
-        .await
+    Runtime::new(handler).run_concurrent().await
 }
 
-/// The runtime answers an invocation that is not JSON with an error of its own, which a gateway
-/// turns into a bare 502. So what is not JSON becomes `null`, which is no event either, and gets a
-/// problem like every other.
-fn readable(mut invocation: LambdaInvocation) -> LambdaInvocation {
-    if serde_json::from_slice::<&RawValue>(&invocation.body).is_err() {
-        invocation.body = (&b"null"[..]).into();
+/// The payload of an invocation, if it is JSON.
+///
+/// It can be read from anything. The runtime would answer a payload that it cannot read with an
+/// error of its own, which a gateway turns into a bare 502; this way what is not JSON gets a
+/// problem like every other event that is none.
+struct Payload(Option<Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Box::deserialize(deserializer).ok()))
     }
-    invocation
 }
