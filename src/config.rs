@@ -109,7 +109,13 @@ impl Config {
             });
         }
         for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] {
-            reader.optional(name, endpoint);
+            // The SDK takes nothing for an endpoint, and panics on it.
+            match (reader.variable)(name).is_some_and(|url| url.is_empty()) {
+                true => reader
+                    .faults
+                    .push((name, "it is set to nothing".to_owned())),
+                false => drop(reader.optional(name, endpoint)),
+            }
         }
         let roots = reader.optional("AWS_CA_BUNDLE", |path| {
             let pem =

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use stand_in::chime::Options;
+use stand_in::fault::Fault;
+use stand_in::flow::Outcome;
 use stand_in::lambda_host::LambdaHost;
 
-use crate::support::{binary, by_claim};
+use crate::support::{MESSAGE, Reply, World, binary, by_claim, get_message};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -17,6 +20,7 @@ async fn a_wrong_configuration_is_told_whole_and_ends_the_process() {
             ("MAX_WAIT_SECONDS", "soon"),
             ("AWS_CA_BUNDLE", "/nowhere/bundle.pem"),
             ("AWS_ENDPOINT_URL", "chime"),
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", ""),
         ],
     )
     .await
@@ -35,6 +39,7 @@ async fn a_wrong_configuration_is_told_whole_and_ends_the_process() {
         "MAX_WAIT_SECONDS",
         "AWS_CA_BUNDLE",
         "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING",
     ] {
         assert!(cause.contains(name), "{cause}");
     }
@@ -56,4 +61,41 @@ async fn outside_lambda_it_says_where_it_belongs() {
         .log_line(|line| line.contains("AWS_LAMBDA_RUNTIME_API"), PATIENCE)
         .await;
     assert!(line.is_some());
+}
+
+#[tokio::test]
+async fn what_every_aws_tool_understands_means_the_same_here() {
+    for (attempts, calls) in [("1", 1), ("2", 2), ("5", 5)] {
+        let world = World::with(&[("AWS_MAX_ATTEMPTS", attempts)]).await;
+        world.chime.always(Some(Fault::service_failure()));
+        let reply = world.ask(&get_message(MESSAGE, "")).await;
+        reply.assert_problem(502, "upstream-failure");
+        assert_eq!(world.calls().len(), calls);
+    }
+    let world = World::with(&[("AWS_MAX_ATTEMPTS", "1")]).await;
+    world.chime.always(Some(Fault::throttled()));
+    let reply = world.ask(&get_message(MESSAGE, "")).await;
+    reply.assert_problem(429, "throttled");
+    assert_eq!(world.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn the_general_endpoint_counts_where_there_is_no_special_one() {
+    let chime = World::new().await;
+    chime.put(Outcome::sent());
+    let url = chime.chime.http_url();
+    let credentials = Options::default().credentials;
+    let template = by_claim("sub");
+    let variables = [
+        ("APP_INSTANCE_USER_ARN", template.as_str()),
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
+    ];
+    let function = LambdaHost::start(binary(), &variables)
+        .await
+        .expect("a process");
+    let event = get_message(MESSAGE, "").to_string();
+    Reply::read(function.invoke(event, Some(PATIENCE)).await).assert_status("SENT");
+    assert_eq!(chime.calls().len(), 1);
 }

@@ -79,6 +79,19 @@ async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
     );
 }
 
+#[tokio::test]
+async fn a_status_that_chime_adds_later_is_counted_and_not_repeated() {
+    let world = World::new().await;
+    world.put(Outcome::Settled("HIDDEN".into(), None));
+    let event = get_message(MESSAGE, "");
+    world.ask(&event).await.assert_status("HIDDEN");
+    let record = world.record(request_id(&event)).await;
+    assert_eq!(
+        (&record["messageStatus"], &record["OtherStatus"]),
+        (&json!("OTHER"), &json!(1))
+    );
+}
+
 /// Text that stands in place of everything that must not be told.
 const CANARIES: [&str; 6] = [
     "canary-token",
