@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use stand_in::chime::Options;
 use stand_in::fault::Fault;
 use stand_in::flow::Outcome;
 use stand_in::lambda_host::LambdaHost;
 
-use crate::support::{MESSAGE, Reply, World, binary, by_claim, get_message};
+use crate::support::{MESSAGE, World, ask, binary, by_claim, get_message, start_function};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -84,18 +83,8 @@ async fn the_general_endpoint_counts_where_there_is_no_special_one() {
     let chime = World::new().await;
     chime.put(Outcome::sent());
     let url = chime.chime.http_url();
-    let credentials = Options::default().credentials;
-    let template = by_claim("sub");
-    let variables = [
-        ("APP_INSTANCE_USER_ARN", template.as_str()),
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
-    ];
-    let function = LambdaHost::start(binary(), &variables)
-        .await
-        .expect("a process");
-    let event = get_message(MESSAGE, "").to_string();
-    Reply::read(function.invoke(event, Some(PATIENCE)).await).assert_status("SENT");
+    let function = start_function(&[("AWS_ENDPOINT_URL", url.as_str())]).await;
+    let reply = ask(&function, &get_message(MESSAGE, "")).await;
+    reply.assert_status("SENT");
     assert_eq!(chime.calls().len(), 1);
 }

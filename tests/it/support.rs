@@ -34,6 +34,19 @@ pub fn binary() -> PathBuf {
     )
 }
 
+/// The function with the usual template and credentials, and these variables on top of them.
+pub async fn start_function(variables: &[(&str, &str)]) -> LambdaHost {
+    let credentials = Options::default().credentials;
+    let template = by_claim("sub");
+    let mut all = vec![
+        ("APP_INSTANCE_USER_ARN", template.as_str()),
+        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
+    ];
+    all.extend(variables);
+    LambdaHost::start(binary(), &all).await.expect("a process")
+}
+
 /// A function and the Chime that it talks to.
 pub struct World {
     pub chime: StandIn,
@@ -46,25 +59,17 @@ impl World {
         Self::with(&[]).await
     }
 
-    /// With these variables on top of the usual ones; an empty one unsets.
+    /// With these variables on top of the usual ones.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
         Self::of(Options::default(), variables).await
     }
 
     pub async fn of(options: Options, variables: &[(&str, &str)]) -> Self {
-        let key = options.credentials.access_key_id.clone();
-        let secret = options.credentials.secret_access_key.clone();
         let chime = StandIn::start(options).await.expect("a stand-in");
         let url = chime.http_url();
-        let template = by_claim("sub");
-        let mut all = vec![
-            ("APP_INSTANCE_USER_ARN", template.as_str()),
-            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
-            ("AWS_ACCESS_KEY_ID", key.as_str()),
-            ("AWS_SECRET_ACCESS_KEY", secret.as_str()),
-        ];
+        let mut all = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
         all.extend(variables);
-        let function = LambdaHost::start(binary(), &all).await.expect("a process");
+        let function = start_function(&all).await;
         Self { chime, function }
     }
 
@@ -113,6 +118,12 @@ impl World {
             .await;
         serde_json::from_str(&line.expect("a record")).expect("JSON")
     }
+}
+
+/// Asks a function that has no world of its own.
+pub async fn ask(function: &LambdaHost, event: &Value) -> Reply {
+    let deadline = Some(Duration::from_secs(29));
+    Reply::read(function.invoke(event.to_string(), deadline).await)
 }
 
 /// What the gateway gets back.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stand_in::chime::{Operation, Options};
 use stand_in::flow::Outcome;
 
-use crate::support::{ALICE, MESSAGE, World, channel, get_message, user};
+use crate::support::{ALICE, MESSAGE, World, ask, channel, get_message, start_function, user};
 
 #[tokio::test]
 async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
@@ -92,46 +92,16 @@ async fn tls_is_verified_against_the_bundle_and_nothing_else() {
     let url = world.chime.https_url();
     let endpoint = ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str());
     let bundle = path.to_str().expect("UTF-8");
-    let trusting = second(&world, &[endpoint, ("AWS_CA_BUNDLE", bundle)]).await;
-    crate::support::Reply::read(
-        trusting
-            .invoke(
-                get_message(MESSAGE, "").to_string(),
-                Some(Duration::from_secs(9)),
-            )
-            .await,
-    )
-    .assert_status("SENT");
+    let trusting = start_function(&[endpoint, ("AWS_CA_BUNDLE", bundle)]).await;
+    let reply = ask(&trusting, &get_message(MESSAGE, "")).await;
+    reply.assert_status("SENT");
     assert!(world.calls().iter().all(|call| call.secure));
     world.chime.forget_calls();
-    let doubting = second(&world, &[endpoint]).await;
-    crate::support::Reply::read(
-        doubting
-            .invoke(
-                get_message(MESSAGE, "").to_string(),
-                Some(Duration::from_secs(9)),
-            )
-            .await,
-    )
-    .assert_problem(503, "upstream-unavailable");
+    let doubting = start_function(&[endpoint]).await;
+    let reply = ask(&doubting, &get_message(MESSAGE, "")).await;
+    reply.assert_problem(503, "upstream-unavailable");
     assert!(world.calls().is_empty());
     std::fs::remove_file(path).expect("removed");
-}
-
-/// Another process for the same Chime.
-async fn second(world: &World, variables: &[(&str, &str)]) -> stand_in::lambda_host::LambdaHost {
-    let credentials = Options::default().credentials;
-    let template = user("{sub}");
-    let mut all = vec![
-        ("APP_INSTANCE_USER_ARN", template.as_str()),
-        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
-    ];
-    all.extend(variables);
-    let _ = world;
-    stand_in::lambda_host::LambdaHost::start(crate::support::binary(), &all)
-        .await
-        .expect("a process")
 }
 
 #[tokio::test]
