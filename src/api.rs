@@ -116,6 +116,9 @@ impl App {
         if method == "HEAD" {
             response.drop_body();
         }
+        if event.is_some_and(Event::is_format_2_0) {
+            response.in_format_2_0();
+        }
         Record {
             function_name: &self.config.function_name,
             request_id: request.id,

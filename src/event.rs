@@ -145,6 +145,11 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Whether it is of an HTTP API or a function URL with payload format 2.0.
+    pub(crate) fn is_format_2_0(&self) -> bool {
+        matches!(self.authorization, Authorization::V2 { .. })
+    }
+
     /// The gateway's id of the request, by which its access log can be joined with ours.
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()

@@ -458,6 +458,32 @@ mod tests {
     /// One message of a batch: what it says, and how long it takes to say it.
     type Script = Vec<(u64, Outlook)>;
 
+    /// A call on record, from its start to its end, which is where it was dropped if it was given up.
+    struct Running<'c> {
+        start: Instant,
+        began: Duration,
+        calls: &'c RefCell<Vec<(Duration, Duration)>>,
+    }
+
+    impl<'c> Running<'c> {
+        fn new(start: Instant, calls: &'c RefCell<Vec<(Duration, Duration)>>) -> Self {
+            let began = start.elapsed();
+            Self {
+                start,
+                began,
+                calls,
+            }
+        }
+    }
+
+    impl Drop for Running<'_> {
+        fn drop(&mut self) {
+            self.calls
+                .borrow_mut()
+                .push((self.began, self.start.elapsed()));
+        }
+    }
+
     fn any_script() -> impl Strategy<Value = Script> {
         let outlook = prop_oneof![
             3 => Just(Outlook::Pending),
@@ -494,10 +520,8 @@ mod tests {
                             let index = asked.replace_with(|asked| *asked + 1);
                             let (latency, says) = script.get(index).or(script.last()).copied().expect("a script");
                             async move {
-                                let began = start.elapsed();
-                                let latency = Duration::from_millis(latency);
-                                calls.borrow_mut().push((began, began + latency));
-                                tokio::time::sleep(latency).await;
+                                let _call = Running::new(start, calls);
+                                tokio::time::sleep(Duration::from_millis(latency)).await;
                                 says
                             }
                         }).await

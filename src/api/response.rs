@@ -10,7 +10,7 @@ use crate::problem::{Problem, ProblemType};
 
 /// What goes back to the gateway:
 /// `{"statusCode":…,"headers":{…},"body":"…","isBase64Encoded":false}`, which REST APIs, HTTP APIs
-/// with either payload format and function URLs all understand.
+/// with either payload format and function URLs all understand; in format 2.0 with `"cookies":[]`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -19,6 +19,8 @@ pub struct Response {
     headers: Headers,
     body: String,
     is_base64_encoded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookies: Option<[&'static str; 0]>,
 }
 
 struct Headers(Vec<(&'static str, Cow<'static, str>)>);
@@ -45,7 +47,14 @@ impl Response {
             headers: Headers(Vec::with_capacity(6)),
             body: String::new(),
             is_base64_encoded: false,
+            cookies: None,
         }
+    }
+
+    /// Adds the member that payload format 2.0 has and the others have not. It may be left out, but
+    /// `cargo lambda watch` does not take an answer without it.
+    pub(super) fn in_format_2_0(&mut self) {
+        self.cookies = Some([]);
     }
 
     /// A 200 of JSON that nobody may keep: the next answer may be another one.

@@ -1,12 +1,16 @@
 //! Every file in `events/`, and what its front door stands for.
 
-use stand_in::flow::Outcome;
+use std::time::Duration;
+
+use serde_json::Value;
+use stand_in::flow::Outcome as Fate;
+use stand_in::lambda_host::Outcome;
 
 use crate::support::{ALICE, MESSAGE, World, by_claim, sample, user};
 
 async fn answers_through(event: &str, claim: &str, id: &str, gateway: &str, authorizer: &str) {
     let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim(claim))]).await;
-    world.put_as(MESSAGE, &user(id), Outcome::sent());
+    world.put_as(MESSAGE, &user(id), Fate::sent());
     let event = sample(event);
     let reply = world.ask(&event).await;
     reply.assert_status("SENT");
@@ -62,7 +66,7 @@ fn identity_id(event: &str) -> String {
 #[tokio::test]
 async fn the_refused_events_are_refused_and_nothing_is_called() {
     let world = World::new().await;
-    world.put(Outcome::sent());
+    world.put(Fate::sent());
     world
         .ask(&sample("refused-no-authorizer"))
         .await
@@ -79,7 +83,7 @@ async fn the_refused_events_are_refused_and_nothing_is_called() {
 #[tokio::test]
 async fn head_answers_as_get_does_without_the_body() {
     let world = World::new().await;
-    world.put(Outcome::Pending);
+    world.put(Fate::Pending);
     let reply = world.ask(&sample("head")).await;
     assert_eq!((reply.status, reply.body.as_str()), (200, ""));
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -89,7 +93,7 @@ async fn head_answers_as_get_does_without_the_body() {
 #[tokio::test]
 async fn the_batch_and_the_wait_among_the_events_are_answered() {
     let world = World::new().await;
-    world.put(Outcome::sent());
+    world.put(Fate::sent());
     world.ask(&sample("wait")).await.assert_status("SENT");
     let batch = world.ask(&sample("batch")).await;
     assert_eq!(
@@ -104,7 +108,7 @@ async fn the_batch_and_the_wait_among_the_events_are_answered() {
 #[tokio::test]
 async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
     let world = World::new().await;
-    world.put(Outcome::sent());
+    world.put(Fate::sent());
     for path in [
         "/message-status",
         "/Prod/message-status",
@@ -117,5 +121,23 @@ async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
         let mut event = sample("rest-api-cognito");
         event["path"] = path.into();
         world.ask(&event).await.assert_status("SENT");
+    }
+}
+
+#[tokio::test]
+async fn the_response_has_the_members_that_its_gateway_knows() {
+    let world = World::new().await;
+    for (event, members) in [
+        ("http-api-jwt", vec!["body", "cookies", "headers", "isBase64Encoded", "statusCode"]),
+        ("rest-api-cognito", vec!["body", "headers", "isBase64Encoded", "statusCode"]),
+    ] {
+        let bytes = sample(event).to_string();
+        let outcome = world.function.invoke(bytes, Some(Duration::from_secs(9))).await;
+        let Outcome::Response(response) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let response: Value = serde_json::from_slice(&response).expect("JSON");
+        let named: Vec<_> = response.as_object().expect("an object").keys().collect();
+        assert_eq!(named, members);
     }
 }

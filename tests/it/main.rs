@@ -19,5 +19,6 @@ mod log;
 mod problems;
 mod requests;
 mod support;
+mod templates;
 mod waiting;
 mod wire;

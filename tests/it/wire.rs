@@ -135,9 +135,13 @@ async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_is_right(
             .await
             .assert_status("SENT");
         world.function.freeze().expect("frozen");
-        while world.chime.open_connections() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let closed = async {
+            while world.chime.open_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, closed).await.expect("Chime closes what is idle");
         world.function.thaw().expect("thawed");
     }
     world

@@ -9,12 +9,17 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY, SECRET = "AKIDSTANDIN", "stand-in-secret"
+
+
+# Whoever ends us ends what we have started.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Checks:

@@ -127,5 +127,17 @@ for (const [name, what, how] of [
   await check(`reads ${name} of ${what}`, () => refused(name, how));
 }
 
+// What nothing in a request brings about; the sender of a message chooses it.
+for (const name of [
+  "AccessDeniedException",
+  "ExpiredTokenException",
+  "ServiceFailureException",
+  "ServiceUnavailableException",
+  "ThrottledClientException",
+]) {
+  const { MessageId } = await send({ flow: { outcome: name } });
+  await check(`reads ${name} of a message that was sent to have it`, () => refused(name, () => ask(MessageId)));
+}
+
 console.log(`JavaScript SDK: ${passed} passed, ${failed} failed`);
 process.exitCode = passed > 0 && failed === 0 ? 0 : 1;

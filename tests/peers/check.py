@@ -99,6 +99,16 @@ MODELLED = {
 }
 
 
+# What nothing in a request brings about; the sender of a message chooses it.
+CHOSEN = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "ServiceFailureException",
+    "ServiceUnavailableException",
+    "ThrottledClientException",
+]
+
+
 class Peer:
     """One client, and what it does at the stand-in."""
 
@@ -158,7 +168,12 @@ class Peer:
         def by(**how):
             return lambda: self.ask(message, client=self.kind(at.chime, **how))
 
+        def chosen(name):
+            refused_message = self.send(outcome=name)["MessageId"]
+            return name, "a message that was sent to have it", lambda: self.ask(refused_message)
+
         return [
+            *map(chosen, CHOSEN),
             ("NotFoundException", "an unknown message", lambda: self.ask(someone)),
             ("NotFoundException", "another sub-channel", lambda: self.ask(message, SubChannelId="s")),
             ("ForbiddenException", "another user's message", lambda: self.ask(message, by=at.bob)),

@@ -574,6 +574,9 @@ impl Service {
             let action = "chime:GetChannelMessageStatus";
             return Err(Refusal::forbidden(bearer, action, channel_arn));
         }
+        if let Outcome::Refused(refusal) = &message.outcome {
+            return Err(refusal.clone());
+        }
         let status = message.outcome.at(*since, Instant::now());
         if status.value == "DENIED" && status.by_flow && !self.keep_denied {
             return Err(not_found());

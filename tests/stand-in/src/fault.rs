@@ -114,8 +114,7 @@ impl Fault {
 
     /// `ExpiredTokenException`, 403.
     pub fn expired_token() -> Fault {
-        let message = "The security token included in the request is expired";
-        Fault::error(403, Some("ExpiredTokenException"), message)
+        Fault::Error(Refusal::expired_token())
     }
 
     /// `UnrecognizedClientException`, 403.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::refusal::Refusal;
+
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -23,6 +25,8 @@ pub enum Outcome {
         /// The detail it then has.
         detail: Option<String>,
     },
+    /// Asking about it is refused.
+    Refused(Refusal),
 }
 
 impl Outcome {
@@ -42,7 +46,8 @@ impl Outcome {
 
     /// The outcome that a message's `Metadata` asks for:
     /// `{"flow":{"outcome":"SENT|FAILED|DENIED|PENDING","afterMs":3000,"detail":"…"}}`, where `afterMs`
-    /// and `detail` may be left out. `None` when it asks for nothing.
+    /// and `detail` may be left out; or, as `outcome`, the name of an error that asking about the
+    /// message ends in ([`Refusal::named`]). `None` when it asks for nothing.
     ///
     /// # Errors
     /// When there is a `flow` that cannot be understood; the text says why. A silent default would
@@ -74,7 +79,13 @@ impl Outcome {
                 value: value.into(),
                 detail,
             })),
-            _ => Err("flow.outcome is none of SENT, FAILED, DENIED and PENDING".into()),
+            other => other
+                .and_then(Refusal::named)
+                .map(|refusal| Some(Outcome::Refused(refusal)))
+                .ok_or_else(|| {
+                    "flow.outcome is none of SENT, FAILED, DENIED, PENDING and Chime's errors"
+                        .into()
+                }),
         }
     }
 }
@@ -130,7 +141,7 @@ impl Outcome {
                 detail: detail.clone(),
                 by_flow: true,
             },
-            Outcome::Pending | Outcome::PendingThen { .. } => Status {
+            Outcome::Pending | Outcome::PendingThen { .. } | Outcome::Refused(_) => Status {
                 value: "PENDING".into(),
                 detail: None,
                 by_flow: false,
@@ -167,6 +178,10 @@ mod tests {
         assert_eq!(
             read(r#"{"flow":{"outcome":"PENDING"}}"#),
             Some(Outcome::Pending)
+        );
+        assert_eq!(
+            read(r#"{"flow":{"outcome":"ServiceFailureException"}}"#),
+            Some(Outcome::Refused(Refusal::service_failure()))
         );
         assert_eq!(
             read(r#"{"flow":{"outcome":"SENT"}}"#),

@@ -96,6 +96,24 @@ impl Refusal {
         Refusal::new(404, "UnknownOperationException", message)
     }
 
+    /// `ExpiredTokenException`, 403: the role's credentials are of yesterday.
+    pub fn expired_token() -> Refusal {
+        let message = "The security token included in the request is expired";
+        Refusal::new(403, "ExpiredTokenException", message)
+    }
+
+    /// Those errors that nothing in a request brings about, by name.
+    pub fn named(name: &str) -> Option<Refusal> {
+        match name {
+            "AccessDeniedException" => Some(Refusal::access_denied(ROLE)),
+            "ExpiredTokenException" => Some(Refusal::expired_token()),
+            "ServiceFailureException" => Some(Refusal::service_failure()),
+            "ServiceUnavailableException" => Some(Refusal::service_unavailable()),
+            "ThrottledClientException" => Some(Refusal::throttled(ROLE)),
+            _ => None,
+        }
+    }
+
     /// How it looks on the wire.
     pub fn answer(&self) -> Answer {
         let Some(name) = &self.name else {
