@@ -128,11 +128,26 @@ async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
 async fn the_response_has_the_members_that_its_gateway_knows() {
     let world = World::new().await;
     for (event, members) in [
-        ("http-api-jwt", vec!["body", "cookies", "headers", "isBase64Encoded", "statusCode"]),
-        ("rest-api-cognito", vec!["body", "headers", "isBase64Encoded", "statusCode"]),
+        (
+            "http-api-jwt",
+            vec![
+                "body",
+                "cookies",
+                "headers",
+                "isBase64Encoded",
+                "statusCode",
+            ],
+        ),
+        (
+            "rest-api-cognito",
+            vec!["body", "headers", "isBase64Encoded", "statusCode"],
+        ),
     ] {
         let bytes = sample(event).to_string();
-        let outcome = world.function.invoke(bytes, Some(Duration::from_secs(9))).await;
+        let outcome = world
+            .function
+            .invoke(bytes, Some(Duration::from_secs(9)))
+            .await;
         let Outcome::Response(response) = outcome else {
             panic!("{outcome:?}");
         };

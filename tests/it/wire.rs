@@ -141,7 +141,9 @@ async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_is_right(
             }
         };
         let patience = Duration::from_secs(20);
-        tokio::time::timeout(patience, closed).await.expect("Chime closes what is idle");
+        tokio::time::timeout(patience, closed)
+            .await
+            .expect("Chime closes what is idle");
         world.function.thaw().expect("thawed");
     }
     world
