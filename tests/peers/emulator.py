@@ -1,5 +1,5 @@
 """The release binary under AWS's own Runtime Interface Emulator answers each file in events/ as
-events/README.md says.
+events/README.md says. The binary is cargo-lambda's, or the one that the argument names.
 
 Starts `cargo run --example local` for a Chime, and needs boto3 and the package aws-sam-cli, which has
 the emulator in it. Build the binary first: `cargo lambda build --release`.
@@ -10,6 +10,7 @@ import json
 import pathlib
 import platform
 import re
+import socket
 import sys
 import tempfile
 import time
@@ -21,23 +22,27 @@ import samcli
 from bench import KEY, ROOT, SECRET, Checks, enter_environment, environment, equal, free_port, local, process, within
 from check import Boto3, Peer
 
-BOOTSTRAP = ROOT / "target/lambda/chime-message-status/bootstrap"
+BUILT = ROOT / "target/lambda/chime-message-status/bootstrap"
+BOOTSTRAP = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else BUILT
 MACHINE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 EMULATOR = pathlib.Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{MACHINE}"
 ORIGIN = "https://chat.example.com"
 
 
 @contextlib.contextmanager
-def emulator(at, credentials, user_arn):
+def emulator(at, credentials, user_arn, **more):
     """The emulator with our binary, as a function from an event to the answer; and its log."""
     door, runtime = (f"127.0.0.1:{free_port()}" for _ in range(2))
     # The emulator sets empty keys for the function, so these have to come from a file.
     variables = environment(
-        APP_INSTANCE_USER_ARN=user_arn,
-        ALLOWED_ORIGINS=ORIGIN,
-        AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING=at.chime,
-        AWS_SHARED_CREDENTIALS_FILE=str(credentials),
-        AWS_LAMBDA_FUNCTION_TIMEOUT="29",
+        **{
+            "APP_INSTANCE_USER_ARN": user_arn,
+            "ALLOWED_ORIGINS": ORIGIN,
+            "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING": at.chime,
+            "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "29",
+            **more,
+        }
     )
     options = ["--runtime-interface-emulator-address", door, "--runtime-api-address", runtime]
     with process([EMULATOR, *options, BOOTSTRAP], env=variables) as (started, log):
@@ -131,6 +136,20 @@ def does_not_start(at, credentials):
         within(10, lambda: "APP_INSTANCE_USER_ARN" in log())
 
 
+def beats_the_time_out(at, credentials):
+    """A Chime that accepts and never speaks, and a function that would gladly wait for it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        more = {
+            "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
+            "CHIME_ATTEMPT_TIMEOUT_MS": "20000",
+        }
+        with emulator(at, credentials, f"{at.app_instance}/user/{{sub}}", **more) as (invoke, _):
+            answer = invoke((ROOT / "events/http-api-jwt.json").read_text())
+    equal(answer.get("statusCode"), 504)
+    equal(json.loads(answer["body"])["type"], "urn:problem-type:message-status:upstream-timeout")
+
+
 def main():
     enter_environment()
     checks = Checks("Release binary under the Runtime Interface Emulator")
@@ -147,6 +166,7 @@ def main():
                         text = with_own_message(text, at, sender)
                     checks.check(f"{name}: {status}", answered_as_promised, invoke, name, text, status)
                 checks.check(f"the log with {template} holds nothing secret", nothing_secret, at, log)
+        checks.check("a Chime that hangs is told before the time-out", beats_the_time_out, at, credentials)
         checks.check("a wrong APP_INSTANCE_USER_ARN is named in the log", does_not_start, at, credentials)
     return checks.end()
 
