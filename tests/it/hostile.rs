@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use stand_in::flow::Outcome;
+use stand_in::naive::authorized;
 
 use crate::support::{MESSAGE, Reply, World, get_message, sample};
 
@@ -169,7 +170,7 @@ async fn every_mutation_of_every_event_is_answered_and_the_bearer_is_the_caller_
             }
             world.chime.forget_calls();
             handle.block_on(holds(world, bytes));
-            let naive = naive_sub(&event);
+            let naive = authorized(&event, "sub");
             for call in world.calls() {
                 prop_assert_eq!(&call.bearer, &naive.as_deref().map(crate::support::user));
             }
@@ -182,21 +183,4 @@ async fn every_mutation_of_every_event_is_answered_and_the_bearer_is_the_caller_
         .ask(&get_message(MESSAGE, ""))
         .await
         .assert_status("SENT");
-}
-
-/// Who is calling, read off the event in the most naive way: where each kind of gateway puts `sub`.
-fn naive_sub(event: &Value) -> Option<String> {
-    let authorizer = &event["requestContext"]["authorizer"];
-    let places = match event["version"].as_str() {
-        Some("2.0") => [
-            &authorizer["jwt"]["claims"]["sub"],
-            &authorizer["lambda"]["sub"],
-        ],
-        _ => [&authorizer["claims"]["sub"], &authorizer["sub"]],
-    };
-    places.into_iter().find_map(|value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
 }

@@ -15,6 +15,7 @@ mod cors;
 mod front_doors;
 mod hostile;
 mod identity;
+mod impostor;
 mod log;
 mod problems;
 mod requests;

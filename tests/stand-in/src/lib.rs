@@ -14,6 +14,7 @@
 //! | [`flow`] | messages, and what a channel flow makes of them |
 //! | [`fault`] | what a test can make go wrong |
 //! | [`chime`] | [`chime::StandIn`]: the API itself, and the record of who called it |
+//! | [`naive`] | who an event vouches for, in a reading that owes the function's own nothing |
 //! | [`lambda_host`] | [`lambda_host::LambdaHost`]: runs our binary as Lambda does |
 
 pub mod arn;
@@ -22,6 +23,7 @@ pub mod fault;
 pub mod flow;
 pub mod http;
 pub mod lambda_host;
+pub mod naive;
 pub mod refusal;
 pub mod sigv4;
 pub mod tls;
