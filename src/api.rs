@@ -69,7 +69,7 @@ impl App {
     ///
     /// There is always an answer, and it is there before Lambda and the gateway give up. One record
     /// of it goes to the log.
-    pub async fn answer(&self, event: &[u8], invocation: &Invocation<'_>) -> Response {
+    pub async fn answer(&self, event: &str, invocation: &Invocation<'_>) -> Response {
         let started = Instant::now();
         let event = Event::parse(event);
         let request_id = event

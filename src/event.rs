@@ -68,8 +68,8 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// When it is not JSON, or not a request as one of the gateways sends it.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let wire: WireEvent<'a> = serde_json::from_slice(bytes).map_err(Malformed::json)?;
+    pub(crate) fn parse(text: &'a str) -> Result<Self, Malformed> {
+        let wire: WireEvent<'a> = serde_json::from_str(text).map_err(Malformed::json)?;
         let context = wire.request_context;
         match wire.version.as_ref().map(|Text(version)| version.as_ref()) {
             Some("2.0") => {
@@ -316,10 +316,7 @@ mod tests {
             r#"{"version":"secret","requestContext":{}}"#,
             r#"{"requestContext":{},"requestContext":{}}"#,
         ] {
-            let said = Event::parse(text.as_bytes())
-                .err()
-                .expect("malformed")
-                .to_string();
+            let said = Event::parse(text).err().expect("malformed").to_string();
             assert!(!said.contains("secret"), "{text}: {said}");
         }
     }
@@ -327,7 +324,7 @@ mod tests {
     #[test]
     fn a_raw_query_keeps_repetitions() {
         let event = Event::parse(
-            br#"{"version":"2.0","rawPath":"/x","rawQueryString":"a=1%202&a=+&b",
+            r#"{"version":"2.0","rawPath":"/x","rawQueryString":"a=1%202&a=+&b",
                 "requestContext":{"http":{"method":"GET"}}}"#,
         )
         .expect("an event");
@@ -342,7 +339,7 @@ mod tests {
     #[test]
     fn the_multi_value_query_wins_over_the_single_one() {
         let event = Event::parse(
-            br#"{"path":"/x","httpMethod":"GET","requestContext":{},
+            r#"{"path":"/x","httpMethod":"GET","requestContext":{},
                 "queryStringParameters":{"a":"2"},
                 "multiValueQueryStringParameters":{"a":["1","2"]}}"#,
         )

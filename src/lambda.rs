@@ -27,7 +27,7 @@ pub async fn run(app: App) -> Result<(), Error> {
             };
             let Payload(json) = &event.payload;
             let event = json.as_ref().map_or("", |json| json.get());
-            let response = app.answer(event.as_bytes(), &invocation).await;
+            let response = app.answer(event, &invocation).await;
             Ok::<_, Infallible>(response)
         })
     });

@@ -60,7 +60,7 @@ impl Gateway {
             request_id: &request_id,
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
-        let response = self.app.answer(event.as_bytes(), &invocation).await;
+        let response = self.app.answer(&event, &invocation).await;
         let answer = Answer::new(response.status(), "", response.body());
         response
             .headers()

@@ -237,9 +237,10 @@ fn apply(change: &Change, event: &mut Node, door: &Door) {
         }
         Change::Alike { depth, how } => {
             let (parents, name, rest) = split(depth);
+            let (head, tail) = name.split_at(1);
             let alike = [
                 name.to_uppercase(),
-                format!("{}{}", name[..1].to_uppercase(), &name[1..]),
+                format!("{}{tail}", head.to_uppercase()),
                 format!("{name} "),
                 format!("{name}\u{200b}"),
                 format!("{name}\0"),

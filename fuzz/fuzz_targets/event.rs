@@ -1,0 +1,111 @@
+//! Any text as an event: there is a well-formed answer, and Chime is asked in the caller's name or
+//! not at all.
+#![no_main]
+
+use std::ffi::OsString;
+use std::sync::LazyLock;
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
+use chime_message_status::api::{App, Invocation, Response};
+use chime_message_status::chime::Chime;
+use chime_message_status::config::Config;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use stand_in::chime::{Options, StandIn};
+use stand_in::naive::authorized;
+use tokio::runtime::{Builder, Runtime};
+
+const APP_INSTANCE: &str =
+    "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
+
+/// The function, and the Chime that it talks to: real ones, over loopback.
+struct World {
+    runtime: Runtime,
+    chime: StandIn,
+    app: App,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (chime, app) = runtime.block_on(async {
+        let options = Options::default();
+        let credentials = options.credentials.clone();
+        let chime = StandIn::start(options).await.expect("a stand-in");
+        let variable = |name: &str| match name {
+            "APP_INSTANCE_USER_ARN" => Some(OsString::from(format!("{APP_INSTANCE}/user/{{sub}}"))),
+            "ALLOWED_ORIGINS" => Some("https://chat.example.com".into()),
+            "MAX_WAIT_SECONDS" => Some("0".into()),
+            "AWS_REGION" => Some("us-east-1".into()),
+            name if name.starts_with("AWS_LAMBDA_") => Some("fuzz".into()),
+            _ => None,
+        };
+        let config =
+            Config::from_lookup(variable, |path| std::fs::read(path)).expect("a configuration");
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(chime.http_url())
+            .credentials_provider(Credentials::new(
+                credentials.access_key_id,
+                credentials.secret_access_key,
+                None,
+                None,
+                "fuzz",
+            ));
+        let client = Chime::new(&config, loader).await.expect("a client");
+        (chime, App::new(config, client))
+    });
+    World {
+        runtime,
+        chime,
+        app,
+    }
+});
+
+fuzz_target!(|event: &str| {
+    let world = &*WORLD;
+    world.chime.forget_calls();
+    let invocation = Invocation {
+        request_id: "fuzz",
+        deadline: 0,
+    };
+    let response = world.runtime.block_on(world.app.answer(event, &invocation));
+    well_formed(&response);
+    let authorized = serde_json::from_str::<Value>(event)
+        .ok()
+        .and_then(|event| authorized(&event, "sub"))
+        .map(|sub| format!("{APP_INSTANCE}/user/{sub}"));
+    for call in world.chime.calls() {
+        assert_eq!(call.bearer, authorized);
+        assert!(
+            call.channel_arn
+                .is_some_and(|channel| channel.starts_with(APP_INSTANCE))
+        );
+    }
+});
+
+fn well_formed(response: &Response) {
+    let sent = serde_json::to_value(response).expect("a response is JSON");
+    assert_eq!(sent["isBase64Encoded"], false);
+    let header = |wanted: &str| response.headers().find(|(name, _)| *name == wanted);
+    match (response.status(), header("content-type")) {
+        (204, None) => assert_eq!(response.body(), ""),
+        (200, Some((_, "application/json"))) if response.body().is_empty() => {}
+        (200, Some((_, "application/json"))) => {
+            serde_json::from_str::<Value>(response.body()).expect("an answer is JSON");
+        }
+        (400.., Some((_, "application/problem+json"))) if response.body().is_empty() => {}
+        (400.., Some((_, "application/problem+json"))) => {
+            let problem: Value = serde_json::from_str(response.body()).expect("a problem is JSON");
+            assert_eq!(problem["status"], response.status());
+            assert!(
+                problem["type"]
+                    .as_str()
+                    .is_some_and(|t| t.starts_with("urn:problem-type:"))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
