@@ -27,8 +27,8 @@ impl Caller {
 /// Why there is no caller.
 #[derive(Debug)]
 pub enum Refusal {
-    /// No authorizer vouches for anybody; the text says why, for the log.
-    Unauthenticated(&'static str),
+    /// No authorizer vouches for anybody.
+    Unauthenticated(Unvouched),
     /// Somebody is vouched for who is no AppInstanceUser.
     Unmapped(Unmapped),
 }
@@ -36,13 +36,34 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unauthenticated(why) => formatter.write_str(why),
+            Self::Unauthenticated(why) => why.fmt(formatter),
             Self::Unmapped(unmapped) => unmapped.fmt(formatter),
         }
     }
 }
 
 impl std::error::Error for Refusal {}
+
+/// Why nobody is vouched for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unvouched {
+    /// The gateway had no authorizer for the request, or one with nothing to say.
+    NoAuthorizer,
+    /// Two readers of it could come to two results.
+    Ambiguous,
+    /// An identity of a pool that lets people in who have not logged in.
+    NoCognitoUser,
+}
+
+impl fmt::Display for Unvouched {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoAuthorizer => "no authorizer said anything",
+            Self::Ambiguous => "the authorizer context has a name twice, or two authorizers",
+            Self::NoCognitoUser => "the Cognito identity is an unauthenticated one",
+        })
+    }
+}
 
 /// Which gateway and which kind of authorizer a request came through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,11 +125,9 @@ struct Signer<'e> {
     account_id: Option<&'e Json<'e>>,
 }
 
-const NO_AUTHORIZER: Refusal = Refusal::Unauthenticated("no authorizer said anything");
-const AMBIGUOUS: Refusal =
-    Refusal::Unauthenticated("the authorizer context has a name twice, or two authorizers");
-const NO_COGNITO_USER: Refusal =
-    Refusal::Unauthenticated("the Cognito identity is an unauthenticated one");
+const NO_AUTHORIZER: Refusal = Refusal::Unauthenticated(Unvouched::NoAuthorizer);
+const AMBIGUOUS: Refusal = Refusal::Unauthenticated(Unvouched::Ambiguous);
+const NO_COGNITO_USER: Refusal = Refusal::Unauthenticated(Unvouched::NoCognitoUser);
 
 impl<'e> Identity<'e> {
     /// Where a request came in, and what was vouched for there.
