@@ -562,3 +562,35 @@ async fn bad_credentials_no_credentials_and_no_chime_are_told_apart() {
         &["upstream-unavailable (503)", "Is there a way out from here"],
     );
 }
+
+#[test]
+fn the_trouble_shooting_page_quotes_what_is_really_said() {
+    let read = |path: &str| {
+        let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let joined = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sources = [
+        "examples/explain/main.rs",
+        "examples/explain/identity.rs",
+        "examples/explain/call.rs",
+        "src/api/fields.rs",
+    ];
+    // Long strings go over lines in the source.
+    let said: String = sources
+        .map(read)
+        .map(|text| joined(text.replace("\\\n", " ")))
+        .concat();
+    let page = read("docs/trouble-shooting.md");
+    let cells = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
+    let quotes: Vec<_> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|quote| quote.contains(' '))
+        .collect();
+    assert!(quotes.len() > 15, "{quotes:?}");
+    for quote in quotes {
+        assert!(said.contains(quote), "nothing says {quote:?}");
+    }
+}
