@@ -594,3 +594,13 @@ fn the_trouble_shooting_page_quotes_what_is_really_said() {
         assert!(said.contains(quote), "nothing says {quote:?}");
     }
 }
+
+#[tokio::test]
+async fn the_trouble_shooting_page_shows_what_is_really_written() {
+    let path = format!("{}/docs/trouble-shooting.md", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(path).expect("the page");
+    let (_, shown) = page.split_once("```text\n").expect("a block");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    let said = by(&by_claim("sub"), &sample("http-api-jwt")).await;
+    assert_eq!(said.text, shown);
+}
