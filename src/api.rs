@@ -12,9 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+pub use many::Many;
+pub use one::One;
 pub use response::Response;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Refusal};
 use crate::chime::{Chime, ChimeError, ErrorKind};
 use crate::config::Config;
 use crate::domain::{MessageRef, MessageStatus};
@@ -45,14 +47,45 @@ pub struct Invocation<'i> {
     pub deadline: u64,
 }
 
-/// What can be asked for.
-#[derive(Clone, Copy)]
-enum Route {
+/// What a request asks for, with nothing left in it that could be wrong.
+pub enum Question {
     /// `GET` and `HEAD`.
-    One,
+    One(One),
     /// `POST`.
-    Many,
+    Many(Many),
+    /// `OPTIONS`, which asks before anybody is known.
     Preflight,
+}
+
+impl Question {
+    /// Reads a request of `caller`, or of nobody.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with, when there is nothing that Chime could be asked.
+    pub fn read(
+        event: &Event<'_>,
+        caller: Result<Caller, Refusal>,
+        config: &Config,
+    ) -> Result<Self, Problem> {
+        if event.path.rsplit('/').next() != Some(ROUTE) {
+            return Err(Problem::new(ProblemType::RouteNotFound));
+        }
+        match event.method() {
+            "GET" | "HEAD" => One::read(event, caller?).map(Self::One),
+            "POST" => Many::read(event, caller?).map(Self::Many),
+            "OPTIONS" if config.origins.is_some() => Ok(Self::Preflight),
+            _ => Err(Problem::new(ProblemType::MethodNotAllowed)),
+        }
+    }
+
+    /// The messages in the order asked, each of them in a channel of the caller's own app instance.
+    pub fn messages(&self) -> &[MessageRef] {
+        match self {
+            Self::One(one) => std::slice::from_ref(&one.message),
+            Self::Many(many) => &many.messages,
+            Self::Preflight => &[],
+        }
+    }
 }
 
 impl App {
@@ -108,7 +141,7 @@ impl App {
         request: Request<'_>,
         lambda_request_id: &str,
     ) -> Response {
-        let method = event.map_or("", |event| event.method.as_ref());
+        let method = event.map_or("", Event::method);
         if let Some(origins) = &self.config.origins {
             let origin = event.and_then(|event| event.headers.origin.as_deref());
             cors::allow(&mut response, origins, origin);
@@ -142,18 +175,6 @@ impl App {
             None => "GET, HEAD, POST",
         }
     }
-
-    fn route(&self, event: &Event<'_>) -> Result<Route, Problem> {
-        if event.path.rsplit('/').next() != Some(ROUTE) {
-            return Err(Problem::new(ProblemType::RouteNotFound));
-        }
-        match event.method.as_ref() {
-            "GET" | "HEAD" => Ok(Route::One),
-            "POST" => Ok(Route::Many),
-            "OPTIONS" if self.config.origins.is_some() => Ok(Route::Preflight),
-            _ => Err(Problem::new(ProblemType::MethodNotAllowed)),
-        }
-    }
 }
 
 /// One request while it is answered.
@@ -167,13 +188,13 @@ struct Request<'r> {
 
 impl Request<'_> {
     async fn serve(&self, event: &Event<'_>) -> Result<Response, Problem> {
-        let (front_door, caller) =
-            Caller::identify(&event.authorization, &self.app.config.user_arn);
+        let config = &self.app.config;
+        let (front_door, caller) = Caller::identify(event, &config.user_arn);
         self.tally().front_door = Some(front_door);
-        match self.app.route(event)? {
-            Route::One => one::answer(self, event, &caller?).await,
-            Route::Many => many::answer(self, event, &caller?).await,
-            Route::Preflight => Ok(cors::preflight()),
+        match Question::read(event, caller, config)? {
+            Question::One(one) => one.answer(self).await,
+            Question::Many(many) => many.answer(self).await,
+            Question::Preflight => Ok(cors::preflight()),
         }
     }
 

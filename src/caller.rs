@@ -9,19 +9,26 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::domain::{AppInstanceUserArn, Unmapped, UserArnTemplate};
-use crate::event::Authorization;
+use crate::event::{Authorization, Event};
 use crate::json::{Json, Members};
 
 /// Somebody whom an authorizer has let in, as Chime knows them.
-pub(crate) struct Caller {
+pub struct Caller {
     pub(crate) user: AppInstanceUserArn,
+}
+
+impl Caller {
+    /// In whose name Chime is asked.
+    pub fn user(&self) -> &AppInstanceUserArn {
+        &self.user
+    }
 }
 
 /// Why there is no caller.
 #[derive(Debug)]
-pub(crate) enum Refusal {
-    /// No authorizer vouches for anybody; the text says why, for the log.
-    Unauthenticated(&'static str),
+pub enum Refusal {
+    /// No authorizer vouches for anybody.
+    Unauthenticated(Unvouched),
     /// Somebody is vouched for who is no AppInstanceUser.
     Unmapped(Unmapped),
 }
@@ -29,7 +36,7 @@ pub(crate) enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unauthenticated(why) => formatter.write_str(why),
+            Self::Unauthenticated(why) => why.fmt(formatter),
             Self::Unmapped(unmapped) => unmapped.fmt(formatter),
         }
     }
@@ -37,11 +44,44 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Why nobody is vouched for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unvouched {
+    /// The gateway had no authorizer for the request, or one with nothing to say.
+    NoAuthorizer,
+    /// Two readers of it could come to two results.
+    Ambiguous,
+    /// An identity of a pool that lets people in who have not logged in.
+    NoCognitoUser,
+}
+
+impl fmt::Display for Unvouched {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoAuthorizer => "no authorizer said anything",
+            Self::Ambiguous => "the authorizer context has a name twice, or two authorizers",
+            Self::NoCognitoUser => "the Cognito identity is an unauthenticated one",
+        })
+    }
+}
+
 /// Which gateway and which kind of authorizer a request came through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct FrontDoor {
+pub struct FrontDoor {
     pub(crate) gateway: &'static str,
     pub(crate) authorizer: &'static str,
+}
+
+impl FrontDoor {
+    /// `http-api`, `http-api-1.0` (its payload format 1.0), `rest-api` or `function-url`.
+    pub fn gateway(&self) -> &'static str {
+        self.gateway
+    }
+
+    /// `claims`, `lambda`, `iam` or `none`.
+    pub fn authorizer(&self) -> &'static str {
+        self.authorizer
+    }
 }
 
 impl Caller {
@@ -49,57 +89,25 @@ impl Caller {
     ///
     /// # Errors
     /// [`Refusal`], when nobody is vouched for or the mapping does not lead to a user.
-    pub(crate) fn identify(
-        authorization: &Authorization<'_>,
+    pub fn identify(
+        event: &Event<'_>,
         template: &UserArnTemplate,
     ) -> (FrontDoor, Result<Self, Refusal>) {
-        let (gateway, identity) = match authorization {
-            Authorization::V2 {
-                authorizer,
-                is_function_url,
-            } => {
-                let gateway = if *is_function_url {
-                    "function-url"
-                } else {
-                    "http-api"
-                };
-                (gateway, Identity::from_v2(authorizer.as_ref()))
-            }
-            Authorization::V1 {
-                authorizer,
-                identity,
-                is_http_api,
-            } => {
-                let gateway = if *is_http_api {
-                    "http-api-1.0"
-                } else {
-                    "rest-api"
-                };
-                (
-                    gateway,
-                    Identity::from_v1(authorizer.as_ref(), identity.as_ref()),
-                )
-            }
-        };
-        let authorizer = identity.as_ref().map_or("none", Identity::authorizer);
+        let (front_door, identity) = Identity::of(event);
         let caller = identity.and_then(|identity| {
             let user = template
                 .fill(|name| identity.value(name))
                 .map_err(Refusal::Unmapped)?;
             Ok(Self { user })
         });
-        (
-            FrontDoor {
-                gateway,
-                authorizer,
-            },
-            caller,
-        )
+        (front_door, caller)
     }
 }
 
-/// What an authorizer vouches for.
-enum Identity<'e> {
+/// What an authorizer vouches for, before it is mapped to anybody.
+pub struct Identity<'e>(Vouched<'e>);
+
+enum Vouched<'e> {
     /// A user pool's or an OIDC issuer's claims.
     Claims(&'e Members<'e>),
     /// What a Lambda authorizer returned.
@@ -117,13 +125,84 @@ struct Signer<'e> {
     account_id: Option<&'e Json<'e>>,
 }
 
-const NO_AUTHORIZER: Refusal = Refusal::Unauthenticated("no authorizer said anything");
-const AMBIGUOUS: Refusal =
-    Refusal::Unauthenticated("the authorizer context has a name twice, or two authorizers");
-const NO_COGNITO_USER: Refusal =
-    Refusal::Unauthenticated("the Cognito identity is an unauthenticated one");
+const NO_AUTHORIZER: Refusal = Refusal::Unauthenticated(Unvouched::NoAuthorizer);
+const AMBIGUOUS: Refusal = Refusal::Unauthenticated(Unvouched::Ambiguous);
+const NO_COGNITO_USER: Refusal = Refusal::Unauthenticated(Unvouched::NoCognitoUser);
 
 impl<'e> Identity<'e> {
+    /// Where a request came in, and what was vouched for there.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`], when nobody is.
+    pub fn of(event: &'e Event<'_>) -> (FrontDoor, Result<Self, Refusal>) {
+        let (gateway, vouched) = match &event.authorization {
+            Authorization::V2 {
+                authorizer,
+                is_function_url,
+            } => {
+                let gateway = if *is_function_url {
+                    "function-url"
+                } else {
+                    "http-api"
+                };
+                (gateway, Vouched::from_v2(authorizer.as_ref()))
+            }
+            Authorization::V1 {
+                authorizer,
+                identity,
+                is_http_api,
+            } => {
+                let gateway = if *is_http_api {
+                    "http-api-1.0"
+                } else {
+                    "rest-api"
+                };
+                (
+                    gateway,
+                    Vouched::from_v1(authorizer.as_ref(), identity.as_ref()),
+                )
+            }
+        };
+        let authorizer = vouched.as_ref().map_or("none", Vouched::authorizer);
+        let front_door = FrontDoor {
+            gateway,
+            authorizer,
+        };
+        (front_door, vouched.map(Self))
+    }
+
+    /// The names that a template could use here, whatever their values are.
+    pub fn names(&self) -> Vec<&'e str> {
+        match &self.0 {
+            Vouched::Claims(members) | Vouched::Context(members) => members
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, _)| name)
+                .collect(),
+            Vouched::Signer(_) => SIGNER_NAMES
+                .into_iter()
+                .filter(|name| self.value(name).is_some())
+                .collect(),
+        }
+    }
+
+    /// The value of a name that a template uses: a string, or a whole number.
+    pub fn value(&self, name: &str) -> Option<Cow<'e, str>> {
+        self.0.value(name)
+    }
+}
+
+/// The names that a signed request has, where it has the values.
+const SIGNER_NAMES: [&str; 6] = [
+    "cognitoIdentityId",
+    "userArn",
+    "userId",
+    "callerId",
+    "accountId",
+    "roleSessionName",
+];
+
+impl<'e> Vouched<'e> {
     /// HTTP APIs with payload format 2.0, and function URLs.
     fn from_v2(authorizer: Option<&'e Json<'e>>) -> Result<Self, Refusal> {
         let authorizer = authorizer.and_then(Json::as_object).ok_or(NO_AUTHORIZER)?;
@@ -181,7 +260,6 @@ impl<'e> Identity<'e> {
         }
     }
 
-    /// The value of a name that the template uses: a string, or a whole number.
     fn value(&self, name: &str) -> Option<Cow<'e, str>> {
         let value = match self {
             Self::Claims(members) | Self::Context(members) => members.get(name),

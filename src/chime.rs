@@ -46,11 +46,18 @@ pub struct Chime {
 }
 
 /// What came of one call.
-pub(crate) struct Reply {
+pub struct Reply {
     pub(crate) outcome: Result<MessageStatus, ChimeError>,
     /// Chime's own id of the call, for a support case.
     pub(crate) request_id: Option<String>,
     pub(crate) took: Duration,
+}
+
+impl Reply {
+    /// The status, or why there is none.
+    pub fn outcome(&self) -> &Result<MessageStatus, ChimeError> {
+        &self.outcome
+    }
 }
 
 type StatusResult =
@@ -115,11 +122,7 @@ impl Chime {
     /// Asks for the status of a message, in the name of `user`: one call.
     ///
     /// [`GetChannelMessageStatus`](https://docs.aws.amazon.com/chime-sdk/latest/APIReference/API_messaging-chime_GetChannelMessageStatus.html)
-    pub(crate) async fn message_status(
-        &self,
-        user: &AppInstanceUserArn,
-        message: &MessageRef,
-    ) -> Reply {
+    pub async fn message_status(&self, user: &AppInstanceUserArn, message: &MessageRef) -> Reply {
         let started = Instant::now();
         let result = self
             .client
@@ -209,8 +212,10 @@ impl Intercept for BareRequest {
 /// What Chime or the SDK say in words is not part of it: their texts quote ARNs, and this one is
 /// logged.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct ChimeError {
+pub struct ChimeError {
     pub(crate) kind: ErrorKind,
+    /// Chime's own name of it, where it is one that we know.
+    code: Option<&'static str>,
     /// For the log: what happened, in words of ours.
     pub(crate) cause: String,
 }
@@ -218,7 +223,7 @@ pub(crate) struct ChimeError {
 /// The ways in which a call ends without a status. "They said no" comes first, "they failed" and
 /// "we could not ask" after it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ErrorKind {
+pub enum ErrorKind {
     /// Chime does not know the user.
     UnknownUser,
     /// No such message, not the caller's, or not kept: Chime does not let these be told apart.
@@ -245,8 +250,19 @@ impl ChimeError {
     fn new(kind: ErrorKind, cause: impl Into<String>) -> Self {
         Self {
             kind,
+            code: None,
             cause: cause.into(),
         }
+    }
+
+    /// What it means.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Chime's own name of it, where Chime said it and it is one that we know.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 }
 
@@ -285,7 +301,7 @@ fn read_error(error: &SdkError<GetChannelMessageStatusError, HttpResponse>) -> C
                 Some(code) => format!("Chime answered {status} {code}"),
                 None => format!("Chime answered {status} with no error code that we know"),
             };
-            ChimeError::new(kind, cause)
+            ChimeError { kind, code, cause }
         }
         SdkError::TimeoutError(_) => ChimeError::new(
             ErrorKind::Timeout,

@@ -71,6 +71,16 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// How an identity becomes a user.
+    pub fn user_arn(&self) -> &UserArnTemplate {
+        &self.user_arn
+    }
+
+    /// Where Chime is asked.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     /// Reads the configuration through `variable`, and the file that `AWS_CA_BUNDLE` names through
     /// `file`.
     ///

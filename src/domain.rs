@@ -10,7 +10,7 @@ use std::fmt;
 
 mod template;
 
-pub use template::{TemplateError, Unmapped, UserArnTemplate};
+pub use template::{TemplateError, Unmapped, UserArnTemplate, Why};
 
 /// Longest AppInstanceUserId and ChannelId.
 const LONGEST_ID: usize = 64;
@@ -113,22 +113,47 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+fn is_resource_id(text: &str) -> bool {
+    resource_id_fault(text).is_none()
+}
+
 /// An id as Chime's AppInstanceUserId and ChannelId are:
 /// `[A-Za-z0-9]([A-Za-z0-9:\-_.@]{0,62}[A-Za-z0-9])?`.
-fn is_resource_id(text: &str) -> bool {
-    let is_outer = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= LONGEST_ID
-        && is_outer(bytes.first())
-        && is_outer(bytes.last())
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b":-_.@".contains(byte))
+fn resource_id_fault(text: &str) -> Option<IdFault> {
+    let is_outer = |character: Option<char>| character.is_some_and(|c| c.is_ascii_alphanumeric());
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || ":-_.@".contains(c);
+    if text.len() > LONGEST_ID {
+        Some(IdFault::TooLong)
+    } else if let Some(character) = text.chars().find(|c| !is_inner(*c)) {
+        Some(IdFault::Character(character))
+    } else if !is_outer(text.chars().next()) || !is_outer(text.chars().next_back()) {
+        Some(IdFault::Ends)
+    } else {
+        None
+    }
+}
+
+fn is_app_instance_id(text: &str) -> bool {
+    app_instance_id_fault(text).is_none()
 }
 
 /// The same without colons, which would read as one more field of the ARN.
-fn is_app_instance_id(text: &str) -> bool {
-    is_resource_id(text) && !text.contains(':')
+fn app_instance_id_fault(text: &str) -> Option<IdFault> {
+    match text.contains(':') {
+        true => Some(IdFault::Character(':')),
+        false => resource_id_fault(text),
+    }
+}
+
+/// Why a text is no id of Chime's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdFault {
+    /// More than 64 characters.
+    TooLong,
+    /// A character that is not allowed in this place.
+    Character(char),
+    /// It does not begin and end with a letter or a digit; the empty one does not either.
+    Ends,
 }
 
 /// The id of a message: `[-_a-zA-Z0-9]{1,128}`.

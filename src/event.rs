@@ -23,7 +23,7 @@ use crate::json::{Json, Members, Text};
 const LONGEST_REQUEST_ID: usize = 128;
 
 /// One HTTP request, as its gateway reports it.
-pub(crate) struct Event<'a> {
+pub struct Event<'a> {
     pub(crate) method: Cow<'a, str>,
     pub(crate) path: Cow<'a, str>,
     pub(crate) headers: Headers,
@@ -68,7 +68,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// When it is not JSON, or not a request as one of the gateways sends it.
-    pub(crate) fn parse(text: &'a str) -> Result<Self, Malformed> {
+    pub fn parse(text: &'a str) -> Result<Self, Malformed> {
         let wire: WireEvent<'a> = serde_json::from_str(text).map_err(Malformed::json)?;
         let context = wire.request_context;
         match wire.version.as_ref().map(|Text(version)| version.as_ref()) {
@@ -120,6 +120,11 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The HTTP method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// The parameters of the query, decoded, in order, repetitions included.
     pub(crate) fn query(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         match &self.query {
@@ -164,7 +169,7 @@ fn request_id(Text(id): Text<'_>) -> Option<Cow<'_, str>> {
 
 /// Why an event is none. It says where, and never what stood there: events bear tokens.
 #[derive(Debug)]
-pub(crate) struct Malformed(String);
+pub struct Malformed(String);
 
 impl Malformed {
     fn json(error: serde_json::Error) -> Self {

@@ -5,8 +5,8 @@
 //!
 //! One way in and one way out:
 //!
-//! [`lambda`] → `event` → route (`api`) → `caller` → parse (`api::one`, `api::many`) → `settle` →
-//! `chime` → status or `problem` → CORS → one record (`telemetry`)
+//! [`lambda`] → [`event`] → [`caller`] → route and parse ([`api::Question`]) → `settle` → [`chime`] →
+//! status or [`problem`] → CORS → one record ([`telemetry`])
 //!
 //! # The rooms
 //!
@@ -15,27 +15,27 @@
 //! | `main.rs` | puts the parts together, and does nothing else |
 //! | [`lambda`] | the Lambda Runtime API |
 //! | [`config`] | environment variables → [`config::Config`], all faults at once |
-//! | `event` | what a gateway sends → one shape for all front doors |
+//! | [`event`] | what a gateway sends → one shape for all front doors |
 //! | `json` | JSON in which nothing is lost, names that stand twice included |
-//! | `caller` | what an authorizer says → who is calling; the only way to a bearer |
+//! | [`caller`] | what an authorizer says → who is calling; the only way to a bearer |
 //! | [`domain`] | ids, ARNs, statuses, and the template of the user's ARN |
 //! | [`api`] | the HTTP API: routes, fields, one message, many messages, CORS, the response |
 //! | `settle` | when Chime is asked: spacing, retries, waiting, the caller's quota |
 //! | [`chime`] | the SDK, and what its errors mean |
-//! | `problem` | the table of everything that can go wrong |
+//! | [`problem`] | the table of everything that can go wrong |
 //! | [`telemetry`] | the log |
 //!
 //! Who the caller is, is a value: `caller` makes it from the authorizer context, everything after it
 //! is handed it, and nothing else can make one.
 
 pub mod api;
-mod caller;
+pub mod caller;
 pub mod chime;
 pub mod config;
 pub mod domain;
-mod event;
+pub mod event;
 mod json;
 pub mod lambda;
-mod problem;
+pub mod problem;
 mod settle;
 pub mod telemetry;

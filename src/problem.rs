@@ -190,14 +190,26 @@ impl ProblemType {
 
 /// One field of the request and what is wrong with it.
 #[derive(Clone, Serialize, PartialEq, Eq, Debug)]
-pub(crate) struct FieldError {
+pub struct FieldError {
     pub(crate) field: String,
     pub(crate) detail: String,
 }
 
+impl FieldError {
+    /// Its name, as it was sent.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// What is wrong, in a sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
 /// Something that went wrong.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     pub(crate) kind: ProblemType,
     pub(crate) errors: Vec<FieldError>,
     /// For the log.
@@ -225,6 +237,31 @@ impl Problem {
             cause: Some(cause.to_string()),
             ..Self::new(kind)
         }
+    }
+
+    /// The name, which is contract.
+    pub fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.kind.status().as_u16()
+    }
+
+    /// The sentence that the caller is told.
+    pub fn detail(&self) -> &'static str {
+        self.kind.entry().detail
+    }
+
+    /// The fields at fault, of an `invalid-request`.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// What the log says of it.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// Seconds for a `retry-after`, different each time.

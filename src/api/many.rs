@@ -1,6 +1,7 @@
 //! `POST /message-status`: the statuses of up to 20 messages, after a reconnect.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -20,58 +21,70 @@ const LONGEST_BODY: usize = 64 * 1024;
 /// Most messages of one request.
 const MOST_MESSAGES: usize = 20;
 
-pub(super) async fn answer(
-    request: &Request<'_>,
-    event: &Event<'_>,
-    caller: &Caller,
-) -> Result<Response, Problem> {
-    let body = body(event)?;
-    let mut faults = Faults::default();
-    let messages = messages(&mut faults, &body, caller);
-    let query = event.query();
-    let fields: Vec<Field<'_>> = query
-        .iter()
-        .map(|(name, value)| (name.as_ref(), Some(value.as_ref())))
-        .collect();
-    for (name, _) in fields.iter().filter(|(name, _)| *name != "wait") {
-        faults.add(name, "This parameter is not known here.");
-    }
-    let wait = faults.wait(&fields);
-    let messages = faults.finish(messages)?;
+/// The statuses of many messages are asked for.
+pub struct Many {
+    caller: Caller,
+    pub(super) messages: Vec<MessageRef>,
+    wait: Duration,
+}
 
-    // However often a message is asked for, Chime is asked once.
-    let wait_until = request.wait(wait);
-    let pace = Pace::new();
-    let mut different: Vec<&MessageRef> = Vec::new();
-    for message in &messages {
-        if !different.contains(&message) {
-            different.push(message);
+impl Many {
+    pub(super) fn read(event: &Event<'_>, caller: Caller) -> Result<Self, Problem> {
+        let body = body(event)?;
+        let mut faults = Faults::default();
+        let messages = messages(&mut faults, &body, &caller);
+        let query = event.query();
+        let fields: Vec<Field<'_>> = query
+            .iter()
+            .map(|(name, value)| (name.as_ref(), Some(value.as_ref())))
+            .collect();
+        for (name, _) in fields.iter().filter(|(name, _)| *name != "wait") {
+            faults.add(name, "This parameter is not known here.");
         }
-    }
-    let pace = &pace;
-    let asked = different.into_iter().map(|message| async move {
-        let heard = request.ask(caller, message, wait_until, pace).await;
-        let mut tally = request.tally();
-        match &heard {
-            Ok(status) => tally.status(status.value()),
-            Err(problem) => tally.problem(problem),
-        }
-        (message, heard)
-    });
-    let heard: HashMap<_, _> = join_all(asked).await.into_iter().collect();
-
-    let results: Vec<_> = messages
-        .iter()
-        .filter_map(|message| {
-            let heard = heard.get(message)?;
-            Some(Outcome::new(message, heard, request.id))
+        let wait = faults.wait(&fields);
+        let messages = faults.finish(messages)?;
+        Ok(Self {
+            caller,
+            messages,
+            wait,
         })
-        .collect();
-    let mut response = Response::json(&Results { results })?;
-    if heard.values().any(is_worth_asking_again) {
-        response.set("retry-after", fastrand::u32(ASK_AGAIN_AFTER).to_string());
     }
-    Ok(response)
+
+    pub(super) async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        // However often a message is asked for, Chime is asked once.
+        let wait_until = request.wait(self.wait);
+        let mut different: Vec<&MessageRef> = Vec::new();
+        for message in &self.messages {
+            if !different.contains(&message) {
+                different.push(message);
+            }
+        }
+        let pace = &Pace::new();
+        let asked = different.into_iter().map(|message| async move {
+            let heard = request.ask(&self.caller, message, wait_until, pace).await;
+            let mut tally = request.tally();
+            match &heard {
+                Ok(status) => tally.status(status.value()),
+                Err(problem) => tally.problem(problem),
+            }
+            (message, heard)
+        });
+        let heard: HashMap<_, _> = join_all(asked).await.into_iter().collect();
+
+        let results: Vec<_> = self
+            .messages
+            .iter()
+            .filter_map(|message| {
+                let heard = heard.get(message)?;
+                Some(Outcome::new(message, heard, request.id))
+            })
+            .collect();
+        let mut response = Response::json(&Results { results })?;
+        if heard.values().any(is_worth_asking_again) {
+            response.set("retry-after", fastrand::u32(ASK_AGAIN_AFTER).to_string());
+        }
+        Ok(response)
+    }
 }
 
 /// The body, if it is one that is worth looking into.

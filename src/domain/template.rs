@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{
-    AppInstanceUserArn, is_account, is_app_instance_id, is_partition, is_region, is_resource_id,
+    AppInstanceUserArn, IdFault, app_instance_id_fault, is_account, is_app_instance_id,
+    is_partition, is_region, is_resource_id, resource_id_fault,
 };
 
 /// The mapping from what an authorizer says to whom Chime is asked as.
@@ -102,11 +103,13 @@ impl UserArnTemplate {
                         why,
                     };
                     let value = value(name).ok_or_else(|| unmapped(Why::Missing))?;
-                    let legal = self.is_whole_claim()
-                        || *in_user_id && is_resource_id(&value)
-                        || is_app_instance_id(&value);
-                    if !legal {
-                        return Err(unmapped(Why::NotAnId));
+                    let fault = match (self.is_whole_claim(), in_user_id) {
+                        (true, _) => None,
+                        (false, true) => resource_id_fault(&value),
+                        (false, false) => app_instance_id_fault(&value),
+                    };
+                    if let Some(fault) = fault {
+                        return Err(unmapped(Why::NotAnId(fault)));
                     }
                     arn.push_str(&value);
                 }
@@ -187,10 +190,26 @@ pub struct Unmapped {
     why: Why,
 }
 
+impl Unmapped {
+    /// The placeholder at fault; all of them, where only the whole is.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is wrong with it.
+    pub fn why(&self) -> Why {
+        self.why
+    }
+}
+
+/// What is wrong with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub enum Why {
+    /// There is none, or one that is neither a string nor a whole number.
     Missing,
-    NotAnId,
+    /// It is no id. What is wrong with it is not for the log.
+    NotAnId(IdFault),
+    /// Each value is legal, and the whole is no AppInstanceUserArn.
     NotAUserArn,
 }
 
@@ -202,7 +221,7 @@ impl fmt::Display for Unmapped {
                 formatter,
                 "the authorizer gave no string and no whole number for {{{name}}}"
             ),
-            Why::NotAnId => write!(
+            Why::NotAnId(_) => write!(
                 formatter,
                 "the value of {{{name}}} is not legal in its place of an AppInstanceUserArn"
             ),

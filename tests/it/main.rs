@@ -12,6 +12,7 @@
 mod batch;
 mod configuration;
 mod cors;
+mod explain;
 mod front_doors;
 mod hostile;
 mod identity;
