@@ -17,7 +17,7 @@ import yaml
 
 from bench import ROOT, Checks, enter_environment, local
 
-CASES_OF_AN_OPERATION = 150
+CASES_OF_AN_OPERATION = 100
 SECONDS = 240
 # What the calls have to come to, so that nobody takes a run for a proof that met one kind of answer.
 STATUS_CODES = {200, 204, 400, 401, 404, 405, 415, 429}
@@ -42,11 +42,10 @@ def sent(at, flow):
 
 
 def here(at):
-    """The document, and what holds at this place only: whose channels are right, and some messages."""
+    """The document, and what holds at this place only: there is one channel, with these messages in it."""
     document = yaml.safe_load((ROOT / "openapi.yaml").read_text())
     schemas = document["components"]["schemas"]
-    own = f"^{re.escape(at.app_instance)}/channel/[A-Za-z0-9]{{1,64}}$"
-    schemas["ChannelArn"] = {"anyOf": [{"const": at.channel}, {"type": "string", "pattern": own}]}
+    schemas["ChannelArn"] = {"type": "string", "const": at.channel}
     known = {"enum": [sent(at, flow) for flow in FATES]}
     schemas["MessageId"] = {"anyOf": [known, schemas["MessageId"]]}
     return json.dumps(document)
