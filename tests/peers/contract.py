@@ -18,6 +18,7 @@ import yaml
 from bench import ROOT, Checks, enter_environment, local
 
 CASES_OF_AN_OPERATION = 100
+# It takes about half a minute.
 SECONDS = 240
 # What the calls have to come to, so that nobody takes a run for a proof that met one kind of answer.
 STATUS_CODES = {200, 204, 400, 401, 404, 405, 415, 429}
@@ -46,8 +47,10 @@ def here(at):
     document = yaml.safe_load((ROOT / "openapi.yaml").read_text())
     schemas = document["components"]["schemas"]
     schemas["ChannelArn"] = {"type": "string", "const": at.channel}
-    known = {"enum": [sent(at, flow) for flow in FATES]}
-    schemas["MessageId"] = {"anyOf": [known, schemas["MessageId"]]}
+    ids = [sent(at, flow) for flow in FATES]
+    schemas["MessageId"] = {"anyOf": [{"enum": ids}, schemas["MessageId"]]}
+    parameter = document["components"]["parameters"]["messageId"]
+    parameter["examples"] = {id: {"value": id} for id in [parameter.pop("example"), *ids]}
     return json.dumps(document)
 
 
@@ -58,7 +61,7 @@ def run(at, folder):
         *("schemathesis", "run", "openapi.json", "--url", at.gateway, "--no-color"),
         *("--header", f"Authorization: Bearer {at.alice_token}"),
         *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--continue-on-failure"),
-        *("--max-examples", str(CASES_OF_AN_OPERATION), "--seed", "1", "--generation-deterministic"),
+        *("--max-examples", str(CASES_OF_AN_OPERATION), "--generation-deterministic"),
         *("--request-timeout", "10"),
         *("--report-json-path", "report.json", "--report-ndjson-path", "calls.ndjson"),
     ]
