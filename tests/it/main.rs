@@ -11,6 +11,7 @@
 
 mod batch;
 mod configuration;
+mod contract;
 mod cors;
 mod explain;
 mod front_doors;

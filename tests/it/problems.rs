@@ -7,7 +7,7 @@ use stand_in::fault::Fault;
 use stand_in::flow::Outcome;
 use stand_in::http::Server;
 
-use crate::support::{ALICE, MESSAGE, Reply, World, get_message, request_id, user};
+use crate::support::{ALICE, MESSAGE, Reply, World, ask_function, get_message, request_id, user};
 
 /// What becomes of one question when every call ends in `fault`, and what the log says why.
 async fn meets(fault: Fault, status: u64, name: &str, calls: usize, cause: &str) -> Reply {
@@ -314,9 +314,8 @@ async fn a_deadline_in_1970_does_not_hurry_anybody() {
     world
         .chime
         .always(Some(Fault::Latency(Duration::from_millis(300))));
-    let outcome = world
-        .function
-        .invoke(get_message(MESSAGE, "").to_string(), None)
-        .await;
-    Reply::read(outcome).assert_status("SENT");
+    let event = get_message(MESSAGE, "").to_string();
+    ask_function(&world.function, event.as_bytes(), None)
+        .await
+        .assert_status("SENT");
 }

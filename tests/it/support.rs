@@ -8,6 +8,8 @@ use stand_in::chime::{Call, Operation, Options, StandIn};
 use stand_in::flow::{Message, Outcome as Fate};
 use stand_in::lambda_host::{LambdaHost, Outcome};
 
+use crate::contract;
+
 pub const APP_INSTANCE: &str =
     "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
 pub const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";
@@ -98,7 +100,7 @@ impl World {
     }
 
     pub async fn ask_within(&self, event: impl Into<Vec<u8>>, deadline: Duration) -> Reply {
-        Reply::read(self.function.invoke(event, Some(deadline)).await)
+        ask_function(&self.function, &event.into(), Some(deadline)).await
     }
 
     /// The calls for statuses that reached Chime.
@@ -123,7 +125,19 @@ impl World {
 /// Asks a function that has no world of its own.
 pub async fn ask(function: &LambdaHost, event: &Value) -> Reply {
     let deadline = Some(Duration::from_secs(29));
-    Reply::read(function.invoke(event.to_string(), deadline).await)
+    ask_function(function, event.to_string().as_bytes(), deadline).await
+}
+
+/// Asks within Lambda's time-out, or without one. Every answer comes this way, and is one that
+/// `openapi.yaml` describes.
+pub async fn ask_function(
+    function: &LambdaHost,
+    event: &[u8],
+    deadline: Option<Duration>,
+) -> Reply {
+    let reply = Reply::read(function.invoke(event, deadline).await);
+    contract::assert_described(event, &reply);
+    reply
 }
 
 /// What the gateway gets back.
@@ -136,7 +150,7 @@ pub struct Reply {
 
 impl Reply {
     /// Reads what a function returned, and holds it against what gateways take.
-    pub fn read(outcome: Outcome) -> Self {
+    fn read(outcome: Outcome) -> Self {
         let Outcome::Response(bytes) = outcome else {
             panic!("an invocation without a response: {outcome:?}");
         };

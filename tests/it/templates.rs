@@ -127,8 +127,9 @@ impl Template {
     }
 }
 
-/// A template as if it were written in CloudFormation's JSON: `!Sub x` is `{"Fn::Sub": "x"}`.
-fn read(yaml: &str) -> Value {
+/// YAML as JSON; a template as if it were written so for CloudFormation: `!Sub x` is
+/// `{"Fn::Sub": "x"}`.
+pub fn read(yaml: &str) -> Value {
     let documents = YamlOwned::load_from_str(yaml).expect("YAML");
     let [document] = documents.as_slice() else {
         panic!("one document");

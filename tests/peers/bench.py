@@ -136,10 +136,10 @@ class Local:
 
 
 @contextlib.contextmanager
-def local():
-    """`cargo run --example local`, on ports that it finds free itself."""
+def local(**variables):
+    """`cargo run --example local` with these variables, on ports that it finds free itself."""
     command = ["cargo", "run", "--quiet", "--example", "local", "--", "--port", "0", "--chime-port", "0"]
-    with process(command, cwd=ROOT) as (example, written):
+    with process(command, cwd=ROOT, env=os.environ | variables) as (example, written):
 
         def guide():
             if example.poll() is not None:
