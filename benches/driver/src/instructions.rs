@@ -1,0 +1,50 @@
+//! Instruction counts, which do not depend on what else the machine does.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempPath;
+
+use crate::function::{Chime, Outcome, Roots, script};
+
+/// Enough for what varies from answer to answer to even out.
+const FURTHER: u64 = 100;
+
+pub async fn measure(binary: &Path) -> Outcome<Value> {
+    let start = count(binary, Roots::None, 0).await?;
+    let first = count(binary, Roots::None, 1).await?;
+    let all = count(binary, Roots::None, 1 + FURTHER).await?;
+    let with_system_roots = count(binary, Roots::System, 1).await?;
+    Ok(json!({
+        "start_to_first": first,
+        "start_to_first_with_system_roots": with_system_roots,
+        "first": first.saturating_sub(start),
+        "further": all.saturating_sub(first) / FURTHER,
+    }))
+}
+
+/// The instructions of a process that answers so often and then ends.
+async fn count(binary: &Path, roots: Roots, answers: u64) -> Outcome<u64> {
+    let chime = Chime::new(roots).await?;
+    chime.put_usual();
+    let profile = tempfile::NamedTempFile::new()?.into_temp_path();
+    let valgrind = under_valgrind(binary, &profile)?;
+    let function = chime.start(&valgrind, &[]).await?;
+    function.at_rest(1).await?;
+    for _ in 0..answers {
+        function.ask_usual().await?;
+    }
+    function.at_rest(1 + usize::try_from(answers)?).await?;
+    function.end().await?;
+    let profile = std::fs::read_to_string(&profile)?;
+    let total = profile.lines().find_map(|line| line.strip_prefix("summary: "));
+    Ok(total.ok_or("callgrind has counted nothing")?.trim().parse()?)
+}
+
+fn under_valgrind(binary: &Path, profile: &Path) -> Outcome<TempPath> {
+    script(&format!(
+        "exec /usr/bin/valgrind --quiet --tool=callgrind --callgrind-out-file='{}' '{}'",
+        profile.display(),
+        binary.display()
+    ))
+}
