@@ -20,9 +20,15 @@ function call(method, path, body) {
   });
 }
 
-for (;;) {
+async function serve() {
   const { headers, text } = await call("GET", `${base}/next`);
   const id = headers["lambda-runtime-aws-request-id"];
   const result = await handler(JSON.parse(text));
   await call("POST", `${base}/${id}/response`, JSON.stringify(result));
 }
+
+async function run() {
+  for (;;) await serve();
+}
+
+run();

@@ -15,8 +15,10 @@ pub async fn measure(rounds: usize, candidates: &[&str]) -> Outcome<Value> {
     let mut figures = Map::new();
     for round in 1..=rounds {
         for candidate in candidates {
-            let (name, binary) = candidate.split_once('=').ok_or("a candidate is NAME=BINARY")?;
-            let figure = round_of(Path::new(binary))
+            let [name, roots, binary] = candidate.splitn(3, ':').collect::<Vec<_>>()[..] else {
+                return Err("a candidate is NAME:ROOTS:BINARY".into());
+            };
+            let figure = round_of(Path::new(binary), Roots::named(roots)?)
                 .await
                 .map_err(|error| format!("{name}: {error}"))?;
             let all = figures.entry(name).or_insert_with(|| json!([]));
@@ -27,8 +29,8 @@ pub async fn measure(rounds: usize, candidates: &[&str]) -> Outcome<Value> {
     Ok(figures.into())
 }
 
-async fn round_of(binary: &Path) -> Outcome<Value> {
-    let chime = Chime::new(Roots::System).await?;
+async fn round_of(binary: &Path, roots: Roots) -> Outcome<Value> {
+    let chime = Chime::new(roots).await?;
     chime.put_usual();
     let function = chime.start(binary, &[]).await?;
     function.at_rest(1).await?;

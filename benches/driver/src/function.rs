@@ -31,53 +31,71 @@ const SYSTEM_ROOTS: [&str; 2] = [
 pub const DEADLINE: Duration = Duration::from_secs(29);
 const START: Duration = Duration::from_secs(30);
 
-/// What trusts the stand-in's authority, besides it.
+/// Whom a function trusts, besides the stand-in's own authority.
 #[derive(Clone, Copy)]
 pub enum Roots {
-    /// As on Lambda: the system's, some 140 of them.
+    /// As on Lambda, where nothing else was said: the system's roots, some 140 of them.
     System,
-    /// None, so that figures are the same on every machine.
-    None,
+    /// Nobody else, by `AWS_CA_BUNDLE`. The same on every machine.
+    Bundle,
+}
+
+impl Roots {
+    pub fn named(name: &str) -> Outcome<Self> {
+        match name {
+            "system" => Ok(Self::System),
+            "bundle" => Ok(Self::Bundle),
+            _ => Err(format!("{name}: roots are system or bundle").into()),
+        }
+    }
 }
 
 pub struct Chime {
     pub stand_in: StandIn,
     variables: Vec<(&'static str, String)>,
-    _roots: TempPath,
+    _roots_file: TempPath,
 }
 
 impl Chime {
-    pub async fn new(roots: Roots) -> Outcome<Self> {
+    pub async fn new(roots_from: Roots) -> Outcome<Self> {
         let options = Options::default();
         let credentials = options.credentials.clone();
         let stand_in = StandIn::start(options).await?;
         let mut file = NamedTempFile::new()?;
         file.write_all(stand_in.ca_pem().as_bytes())?;
-        if matches!(roots, Roots::System) {
-            let found = SYSTEM_ROOTS.iter().find_map(|path| std::fs::read(path).ok());
+        if matches!(roots_from, Roots::System) {
+            let found = SYSTEM_ROOTS
+                .iter()
+                .find_map(|path| std::fs::read(path).ok());
             file.write_all(&found.ok_or("no certificates of the system")?)?;
         }
-        let roots = file.into_temp_path();
-        let path = roots.display().to_string();
+        let file = file.into_temp_path();
+        let path = file.display().to_string();
         let mut variables = vec![
             ("APP_INSTANCE_USER_ARN", user("{sub}")),
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", stand_in.https_url()),
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
         ];
-        // Each finds its roots where it looks by itself; Rust where OpenSSL would.
-        for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        // Rust looks where OpenSSL would, boto3 where the requests library would.
+        for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
             variables.push((name, path.clone()));
+        }
+        if matches!(roots_from, Roots::Bundle) {
+            variables.push(("AWS_CA_BUNDLE", path));
         }
         Ok(Self {
             stand_in,
             variables,
-            _roots: roots,
+            _roots_file: file,
         })
     }
 
     pub async fn start(&self, binary: &Path, more: &[(&str, &str)]) -> Outcome<Function> {
-        let ours = self.variables.iter().map(|(name, value)| (*name, value.as_str()));
+        let ours = self
+            .variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         let variables: Vec<_> = ours.chain(more.iter().copied()).collect();
         Ok(Function(LambdaHost::start(binary, &variables).await?))
     }

@@ -56,7 +56,9 @@ async fn cost(
 }
 
 fn ids() -> Vec<String> {
-    (0..MANY).map(|number| format!("message-{number}")).collect()
+    (0..MANY)
+        .map(|number| format!("message-{number}"))
+        .collect()
 }
 
 fn expect(status: &Value, wanted: &str) -> Outcome<()> {
@@ -70,7 +72,9 @@ fn expect(status: &Value, wanted: &str) -> Outcome<()> {
 async fn batch(function: &Function) -> Outcome<usize> {
     let body = function.ask(post(USER, &ids())?).await?;
     let results = body["results"].as_array().ok_or("no results")?;
-    results.iter().try_for_each(|result| expect(&result["status"], "SENT"))?;
+    results
+        .iter()
+        .try_for_each(|result| expect(&result["status"], "SENT"))?;
     Ok(1)
 }
 

@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use function::Outcome;
 use serde_json::Value;
 
-const USAGE: &str = "driver compare ROUNDS NAME=BINARY… | instructions BINARY | waits BINARY | growth BINARY";
+const USAGE: &str =
+    "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY | waits BINARY | growth BINARY";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -105,7 +105,10 @@ fn busiest(chime: &Chime) -> Outcome<(usize, usize)> {
     let in_a_second = |times: &Vec<Instant>| {
         let within = |from: &Instant| {
             let end = *from + Duration::from_secs(1);
-            times.iter().filter(|&time| time >= from && *time < end).count()
+            times
+                .iter()
+                .filter(|&time| time >= from && *time < end)
+                .count()
         };
         times.iter().map(within).max().unwrap_or(0)
     };

@@ -15,13 +15,21 @@ async fn main() -> Result<(), Error> {
     run(service_fn(|request| answer(&client, &template, request))).await
 }
 
-async fn answer(client: &Client, template: &str, request: Request) -> Result<Response<Body>, Error> {
+async fn answer(
+    client: &Client,
+    template: &str,
+    request: Request,
+) -> Result<Response<Body>, Error> {
     let Some(sub) = subject(&request) else {
         return respond(401, &json!({"error": "unauthenticated"}));
     };
     let query = request.query_string_parameters();
-    let (Some(channel), Some(message)) = (query.first("channelArn"), query.first("messageId")) else {
-        return respond(400, &json!({"error": "channelArn and messageId are required"}));
+    let (Some(channel), Some(message)) = (query.first("channelArn"), query.first("messageId"))
+    else {
+        return respond(
+            400,
+            &json!({"error": "channelArn and messageId are required"}),
+        );
     };
     let answer = client
         .get_channel_message_status()
