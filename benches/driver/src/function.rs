@@ -77,6 +77,8 @@ impl Chime {
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
         ];
+        // Lambda sets it, and boto3 reads no other.
+        variables.push(("AWS_DEFAULT_REGION", "us-east-1".to_owned()));
         // Rust looks where OpenSSL would, boto3 where the requests library would.
         for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
             variables.push((name, path.clone()));
