@@ -60,7 +60,7 @@ async fn one(chime: &Chime, function: &Function, wait: usize) -> Outcome<Duratio
         format!("message-{wait}"),
         format!("detail of {wait}"),
     );
-    let settles = wait % 2 == 0;
+    let settles = wait.is_multiple_of(2);
     let fate = if settles {
         Fate::PendingThen {
             after: WAIT.mul_f64(0.9 * wait as f64 / WAITS as f64),
