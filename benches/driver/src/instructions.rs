@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::function::{Chime, Outcome, Roots, script};
 
@@ -12,7 +12,7 @@ use crate::function::{Chime, Outcome, Roots, script};
 /// another.
 const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 /// Enough for what varies from answer to answer to even out.
-const FURTHER: u64 = 100;
+const FURTHER: usize = 100;
 
 pub async fn measure(binary: &Path) -> Outcome<Value> {
     let start = count(binary, Roots::Bundle, 0).await?;
@@ -28,19 +28,10 @@ pub async fn measure(binary: &Path) -> Outcome<Value> {
 }
 
 /// The instructions of a process that answers so often and then ends.
-async fn count(binary: &Path, roots: Roots, answers: u64) -> Outcome<u64> {
-    let chime = Chime::new(roots).await?;
-    chime.put_usual();
-    let profile = tempfile::NamedTempFile::new()?.into_temp_path();
-    let valgrind = under_valgrind(binary, &profile)?;
-    let function = chime.start(&valgrind, &[]).await?;
-    function.at_rest(1).await?;
-    for _ in 0..answers {
-        function.ask_usual().await?;
-    }
-    function.at_rest(1 + usize::try_from(answers)?).await?;
-    function.end().await?;
-    let profile = std::fs::read_to_string(&profile)?;
+async fn count(binary: &Path, roots: Roots, answers: usize) -> Outcome<usize> {
+    let file = NamedTempFile::new()?.into_temp_path();
+    profile(binary, roots, answers, &file).await?;
+    let profile = std::fs::read_to_string(&file)?;
     let total = profile
         .lines()
         .find_map(|line| line.strip_prefix("summary: "));
@@ -48,6 +39,20 @@ async fn count(binary: &Path, roots: Roots, answers: u64) -> Outcome<u64> {
         .ok_or("callgrind has counted nothing")?
         .trim()
         .parse()?)
+}
+
+/// Writes callgrind's profile of such a process into `file`.
+pub async fn profile(binary: &Path, roots: Roots, answers: usize, file: &Path) -> Outcome<()> {
+    let chime = Chime::new(roots).await?;
+    chime.put_usual();
+    let valgrind = under_valgrind(binary, file)?;
+    let function = chime.start(&valgrind, &[]).await?;
+    function.at_rest(1).await?;
+    for _ in 0..answers {
+        function.ask_usual().await?;
+    }
+    function.at_rest(1 + answers).await?;
+    function.end().await
 }
 
 fn under_valgrind(binary: &Path, profile: &Path) -> Outcome<TempPath> {

@@ -10,11 +10,11 @@ mod waits;
 use std::path::Path;
 use std::process::ExitCode;
 
-use function::Outcome;
+use function::{Outcome, Roots};
 use serde_json::Value;
 
-const USAGE: &str =
-    "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY | waits BINARY | growth BINARY";
+const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY \
+    | profile BINARY ROOTS ANSWERS FILE | waits BINARY | growth BINARY";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,6 +36,11 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
     match arguments.as_slice() {
         ["compare", rounds, candidates @ ..] => compare::measure(rounds.parse()?, candidates).await,
         ["instructions", binary] => instructions::measure(Path::new(binary)).await,
+        ["profile", binary, roots, answers, file] => {
+            let (roots, answers) = (Roots::named(roots)?, answers.parse()?);
+            instructions::profile(Path::new(binary), roots, answers, Path::new(file)).await?;
+            Ok(Value::Null)
+        }
         ["waits", binary] => waits::measure(Path::new(binary)).await,
         ["growth", binary] => growth::measure(Path::new(binary)).await,
         _ => Err(USAGE.into()),
