@@ -1,6 +1,9 @@
 //! The bearer is the caller, or nothing is called: section by section what an attacker would try.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use stand_in::fault::Fault;
 use stand_in::flow::Outcome;
 
 use crate::support::{
@@ -349,4 +352,37 @@ async fn a_claim_may_be_the_whole_arn_and_nothing_less() {
             .assert_problem(403, "identity-not-mapped");
     }
     assert_eq!(world.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn of_many_at_once_none_gets_the_bearer_or_the_answer_of_another() {
+    const MANY: u64 = 50;
+    let world = World::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "50")]).await;
+    let asked = (0..MANY).map(|index| {
+        let (id, sender) = (format!("m{index}"), format!("user-{index}"));
+        let detail = format!("what became of {index}");
+        let fate = Outcome::Settled("FAILED".into(), Some(detail.clone()));
+        world.put_as(&id, &user(&sender), fate);
+        // Answers come in another order than questions: 7 has no divisor in common with 50.
+        let delay = Duration::from_millis(200 + index * 7 % MANY * 10);
+        world.chime.fault_for(&id, vec![Fault::Latency(delay)]);
+        let mut event = get_message(&id, "");
+        event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender.into();
+        let world = &world;
+        async move {
+            let reply = world.ask(&event).await;
+            assert_eq!(
+                reply.json(),
+                json!({"messageId": id, "status": "FAILED", "detail": detail})
+            );
+        }
+    });
+    futures_util::future::join_all(asked).await;
+    let calls = world.calls();
+    assert!(calls.iter().any(|call| call.in_flight > 1), "{calls:?}");
+    for call in calls {
+        let id = call.message_id.as_deref().expect("an id");
+        let number = id.strip_prefix('m').expect("a number");
+        assert_eq!(call.bearer, Some(user(&format!("user-{number}"))));
+    }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::http::{Answer, Request, Server, ServerOptions};
 
@@ -36,6 +36,7 @@ struct Desk {
     waiting: mpsc::UnboundedSender<Pending>,
     next: tokio::sync::Mutex<mpsc::UnboundedReceiver<Pending>>,
     running: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    polls: watch::Sender<usize>,
 }
 
 struct Pending {
@@ -75,6 +76,7 @@ impl LambdaHost {
             waiting,
             next: tokio::sync::Mutex::new(next),
             running: Mutex::default(),
+            polls: watch::Sender::default(),
         });
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(ServerOptions::plain(address), {
@@ -140,6 +142,14 @@ impl LambdaHost {
                 Outcome::Nothing
             }
         }
+    }
+
+    /// Waits until the function has asked for an invocation so many times since it was started; the
+    /// first time ends its start-up. Without end, if it never does.
+    pub async fn polled(&self, times: usize) {
+        let mut polls = self.desk.polls.subscribe();
+        // The sender lives as long as the desk.
+        let _ = polls.wait_for(|polls| *polls >= times).await;
     }
 
     /// All lines that the process has written so far, to either stream.
@@ -218,6 +228,7 @@ impl Desk {
     }
 
     async fn next(&self) -> Answer {
+        self.polls.send_modify(|polls| *polls += 1);
         let Some(pending) = self.next.lock().await.recv().await else {
             return Answer::new(500, "", "");
         };

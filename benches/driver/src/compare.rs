@@ -1,0 +1,56 @@
+//! Candidates beside each other: in every round a fresh process of each, one after the other, so that
+//! whatever else the machine does, it does to all of them.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::function::{Chime, Outcome, Roots};
+
+/// Answers after the first, in each round.
+const FURTHER: usize = 200;
+
+pub async fn measure(rounds: usize, candidates: &[&str]) -> Outcome<Value> {
+    let mut figures = Map::new();
+    for round in 1..=rounds {
+        for candidate in candidates {
+            let [name, roots, binary] = candidate.splitn(3, ':').collect::<Vec<_>>()[..] else {
+                return Err("a candidate is NAME:ROOTS:BINARY".into());
+            };
+            let figure = round_of(Path::new(binary), Roots::named(roots)?)
+                .await
+                .map_err(|error| format!("{name}: {error}"))?;
+            let all = figures.entry(name).or_insert_with(|| json!([]));
+            all.as_array_mut().ok_or("no list")?.push(figure);
+        }
+        eprintln!("round {round} of {rounds}");
+    }
+    Ok(figures.into())
+}
+
+async fn round_of(binary: &Path, roots: Roots) -> Outcome<Value> {
+    let chime = Chime::new(roots).await?;
+    chime.put_usual();
+    let function = chime.start(binary, &[]).await?;
+    function.at_rest(1).await?;
+    let started = function.cpu()?;
+    function.ask_usual().await?;
+    function.at_rest(2).await?;
+    let first = function.cpu()?;
+    let mut wall = Vec::with_capacity(FURTHER);
+    for _ in 0..FURTHER {
+        let asked = Instant::now();
+        function.ask_usual().await?;
+        wall.push(asked.elapsed().as_micros());
+    }
+    function.at_rest(2 + FURTHER).await?;
+    let further = (function.cpu()? - first) / i64::try_from(FURTHER)?;
+    Ok(json!({
+        "start_to_first_ns": first,
+        "first_ns": first - started,
+        "further_ns": further,
+        "wall_us": wall.iter().map(|&us| us as u64).collect::<Vec<_>>(),
+        "peak_kib": function.peak_memory()?,
+    }))
+}

@@ -1,0 +1,236 @@
+//! A function under measurement: what it is asked, and what it has cost so far.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use stand_in::chime::{Options, StandIn};
+use stand_in::flow::{Message, Outcome as Fate};
+use stand_in::lambda_host::{LambdaHost, Outcome as Reply};
+use tempfile::{NamedTempFile, TempPath};
+
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const EVENT: &str = include_str!("../../../events/http-api-jwt.json");
+const APP_INSTANCE: &str =
+    "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
+/// The user and the message of [`EVENT`].
+const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";
+pub const MESSAGE: &str = "4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35";
+/// Where systems keep the certificates that they trust.
+const SYSTEM_ROOTS: [&str; 2] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+];
+/// Lambda's time-out.
+pub const DEADLINE: Duration = Duration::from_secs(29);
+const START: Duration = Duration::from_secs(30);
+
+/// Whom a function trusts, besides the stand-in's own authority.
+#[derive(Clone, Copy)]
+pub enum Roots {
+    /// As on Lambda, where nothing else was said: the system's roots, some 140 of them.
+    System,
+    /// Nobody else, by `AWS_CA_BUNDLE`. The same on every machine.
+    Bundle,
+}
+
+impl Roots {
+    pub fn named(name: &str) -> Outcome<Self> {
+        match name {
+            "system" => Ok(Self::System),
+            "bundle" => Ok(Self::Bundle),
+            _ => Err(format!("{name}: roots are system or bundle").into()),
+        }
+    }
+}
+
+pub struct Chime {
+    pub stand_in: StandIn,
+    variables: Vec<(&'static str, String)>,
+    _roots_file: TempPath,
+}
+
+impl Chime {
+    pub async fn new(roots_from: Roots) -> Outcome<Self> {
+        let options = Options::default();
+        let credentials = options.credentials.clone();
+        let stand_in = StandIn::start(options).await?;
+        let mut file = NamedTempFile::new()?;
+        file.write_all(stand_in.ca_pem().as_bytes())?;
+        if matches!(roots_from, Roots::System) {
+            let found = SYSTEM_ROOTS
+                .iter()
+                .find_map(|path| std::fs::read(path).ok());
+            file.write_all(&found.ok_or("no certificates of the system")?)?;
+        }
+        let file = file.into_temp_path();
+        let path = file.display().to_string();
+        let mut variables = vec![
+            ("APP_INSTANCE_USER_ARN", user("{sub}")),
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", stand_in.https_url()),
+            ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
+        ];
+        // Lambda sets it, and boto3 reads no other.
+        variables.push(("AWS_DEFAULT_REGION", "us-east-1".to_owned()));
+        // Rust looks where OpenSSL would, boto3 where the requests library would.
+        for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+            variables.push((name, path.clone()));
+        }
+        if matches!(roots_from, Roots::Bundle) {
+            variables.push(("AWS_CA_BUNDLE", path));
+        }
+        Ok(Self {
+            stand_in,
+            variables,
+            _roots_file: file,
+        })
+    }
+
+    pub async fn start(&self, binary: &Path, more: &[(&str, &str)]) -> Outcome<Function> {
+        let ours = self
+            .variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        let variables: Vec<_> = ours.chain(more.iter().copied()).collect();
+        Ok(Function(LambdaHost::start(binary, &variables).await?))
+    }
+
+    /// Puts the message in place that [`event`] asks about.
+    pub fn put_usual(&self) {
+        self.put(MESSAGE, ALICE, Fate::sent());
+    }
+
+    pub fn put(&self, message_id: &str, sender: &str, outcome: Fate) {
+        self.stand_in.put(Message {
+            channel_arn: channel(),
+            sub_channel_id: None,
+            message_id: message_id.to_owned(),
+            sender: user(sender),
+            outcome,
+        });
+    }
+}
+
+/// The usual `GET`, as it came from the gateway.
+pub fn event() -> String {
+    EVENT.to_owned()
+}
+
+/// A `GET` by another user for another message.
+pub fn get(sub: &str, message_id: &str, rest: &str) -> Outcome<String> {
+    let mut event: Value = serde_json::from_str(EVENT)?;
+    let query = format!("channelArn={}&messageId={message_id}{rest}", channel());
+    event["rawQueryString"] = query.into();
+    event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sub.into();
+    Ok(event.to_string())
+}
+
+/// A `POST` for many messages.
+pub fn post(sub: &str, message_ids: &[String]) -> Outcome<String> {
+    let mut event: Value = serde_json::from_str(&get(sub, "", "")?)?;
+    let messages: Vec<_> = message_ids
+        .iter()
+        .map(|id| json!({"channelArn": channel(), "messageId": id}))
+        .collect();
+    event["rawQueryString"] = "".into();
+    event["requestContext"]["http"]["method"] = "POST".into();
+    event["headers"]["content-type"] = "application/json".into();
+    event["body"] = json!({ "messages": messages }).to_string().into();
+    Ok(event.to_string())
+}
+
+fn channel() -> String {
+    format!("{APP_INSTANCE}/channel/chat-general")
+}
+
+fn user(id: &str) -> String {
+    format!("{APP_INSTANCE}/user/{id}")
+}
+
+/// A running function. Dropping it ends it.
+pub struct Function(LambdaHost);
+
+impl Function {
+    /// Waits until so many invocations have been asked for since the start, and nothing moves.
+    pub async fn at_rest(&self, polls: usize) -> Outcome<()> {
+        tokio::time::timeout(START, async {
+            self.0.polled(polls).await;
+            let mut before = self.cpu()?;
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let now = self.cpu()?;
+                if now == before {
+                    return Ok(());
+                }
+                before = now;
+            }
+        })
+        .await
+        .map_err(|_| format!("it never came to rest; its log: {:?}", self.0.log()))?
+    }
+
+    /// The body of a 200 answer.
+    pub async fn ask(&self, event: String) -> Outcome<Value> {
+        let reply = self.0.invoke(event, Some(DEADLINE)).await;
+        let Reply::Response(response) = &reply else {
+            return Err(format!("no answer: {reply:?}; its log: {:?}", self.0.log()).into());
+        };
+        let response: Value = serde_json::from_slice(response)?;
+        match (response["statusCode"].as_u64(), response["body"].as_str()) {
+            (Some(200), Some(body)) => Ok(serde_json::from_str(body)?),
+            _ => Err(format!("a wrong answer: {response}; its log: {:?}", self.0.log()).into()),
+        }
+    }
+
+    /// The usual question, and the right answer to it.
+    pub async fn ask_usual(&self) -> Outcome<()> {
+        let body = self.ask(event()).await?;
+        if body == json!({"messageId": MESSAGE, "status": "SENT"}) {
+            Ok(())
+        } else {
+            Err(format!("a wrong answer: {body}").into())
+        }
+    }
+
+    /// The CPU time of all its threads since the start, user and system, in nanoseconds.
+    pub fn cpu(&self) -> Outcome<i64> {
+        let time = clock_gettime(clock_getcpuclockid(self.pid())?)?;
+        Ok(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+    }
+
+    /// The most memory that it had at any time, in KiB.
+    pub fn peak_memory(&self) -> Outcome<i64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|text| text.split_whitespace().next());
+        Ok(peak.ok_or("no VmHWM")?.parse()?)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn end(mut self) -> Outcome<()> {
+        kill(self.pid(), Signal::SIGTERM)?;
+        self.0.exit(START).await.ok_or("it did not end")?;
+        Ok(())
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.pid())
+    }
+}
+
+/// A shell script that becomes `command`, to be started in place of a function.
+pub fn script(command: &str) -> Outcome<TempPath> {
+    let mut file = NamedTempFile::new()?;
+    writeln!(file, "#!/bin/sh\n{command}")?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o700))?;
+    // Closed, because a file that is open for writing cannot be executed.
+    Ok(file.into_temp_path())
+}

@@ -1,0 +1,103 @@
+//! How the cost grows: many messages in one request beside as many requests, and one wait beside
+//! polling.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stand_in::chime::Operation;
+use stand_in::flow::Outcome as Fate;
+
+use crate::function::{Chime, Function, Outcome, Roots, get, post};
+
+const MANY: usize = 20;
+const SECONDS: usize = 20;
+/// So that what only first answers cost stays out.
+const BEFORE: usize = 20;
+const USER: &str = "user";
+
+pub async fn measure(binary: &Path) -> Outcome<Value> {
+    // All of them are idle most of the time.
+    let (batch, singles, wait, polls) = tokio::try_join!(
+        cost(binary, Fate::sent(), batch),
+        cost(binary, Fate::sent(), singles),
+        cost(binary, Fate::Pending, wait),
+        cost(binary, Fate::Pending, polls),
+    )?;
+    Ok(json!({"batch": batch, "singles": singles, "wait": wait, "polls": polls}))
+}
+
+/// What `work` costs the function in CPU time and in calls of Chime.
+async fn cost(
+    binary: &Path,
+    fate: Fate,
+    work: impl AsyncFnOnce(&Function) -> Outcome<usize>,
+) -> Outcome<Value> {
+    let chime = Chime::new(Roots::System).await?;
+    chime.put_usual();
+    for id in ids() {
+        chime.put(&id, USER, fate.clone());
+    }
+    let function = chime.start(binary, &[]).await?;
+    for _ in 0..BEFORE {
+        function.ask_usual().await?;
+    }
+    function.at_rest(BEFORE + 1).await?;
+    chime.stand_in.forget_calls();
+    let before = function.cpu()?;
+    let requests = work(&function).await?;
+    function.at_rest(BEFORE + 1 + requests).await?;
+    let calls = chime.stand_in.calls_of(Operation::GetChannelMessageStatus);
+    Ok(json!({
+        "requests": requests,
+        "cpu_us": (function.cpu()? - before) / 1000,
+        "calls": calls.len(),
+    }))
+}
+
+fn ids() -> Vec<String> {
+    (0..MANY)
+        .map(|number| format!("message-{number}"))
+        .collect()
+}
+
+fn expect(status: &Value, wanted: &str) -> Outcome<()> {
+    if status == wanted {
+        Ok(())
+    } else {
+        Err(format!("{status}, wanted {wanted}").into())
+    }
+}
+
+async fn batch(function: &Function) -> Outcome<usize> {
+    let body = function.ask(post(USER, &ids())?).await?;
+    let results = body["results"].as_array().ok_or("no results")?;
+    results
+        .iter()
+        .try_for_each(|result| expect(&result["status"], "SENT"))?;
+    Ok(1)
+}
+
+async fn singles(function: &Function) -> Outcome<usize> {
+    for id in ids() {
+        let body = function.ask(get(USER, &id, "")?).await?;
+        expect(&body["status"], "SENT")?;
+    }
+    Ok(MANY)
+}
+
+async fn wait(function: &Function) -> Outcome<usize> {
+    let event = get(USER, "message-0", &format!("&wait={SECONDS}"))?;
+    expect(&function.ask(event).await?["status"], "PENDING")?;
+    Ok(1)
+}
+
+async fn polls(function: &Function) -> Outcome<usize> {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..=SECONDS {
+        clock.tick().await;
+        let body = function.ask(get(USER, "message-0", "")?).await?;
+        expect(&body["status"], "PENDING")?;
+    }
+    Ok(SECONDS + 1)
+}

@@ -1,0 +1,64 @@
+//! Instruction counts, which do not depend on what else the machine does.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::function::{Chime, Outcome, Roots, script};
+
+/// Slows the clock down. Under valgrind everything takes a hundred times as long, and a time-out that
+/// never strikes on Lambda would cut a start short here, sometimes at one place and sometimes at
+/// another.
+const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
+/// Enough for what varies from answer to answer to even out.
+const FURTHER: usize = 100;
+
+pub async fn measure(binary: &Path) -> Outcome<Value> {
+    let start = count(binary, Roots::Bundle, 0).await?;
+    let first = count(binary, Roots::Bundle, 1).await?;
+    let all = count(binary, Roots::Bundle, 1 + FURTHER).await?;
+    let with_system_roots = count(binary, Roots::System, 1).await?;
+    Ok(json!({
+        "start_to_first": first,
+        "start_to_first_with_system_roots": with_system_roots,
+        "first": first.saturating_sub(start),
+        "further": all.saturating_sub(first) / FURTHER,
+    }))
+}
+
+/// The instructions of a process that answers so often and then ends.
+async fn count(binary: &Path, roots: Roots, answers: usize) -> Outcome<usize> {
+    let file = NamedTempFile::new()?.into_temp_path();
+    profile(binary, roots, answers, &file).await?;
+    let profile = std::fs::read_to_string(&file)?;
+    let total = profile
+        .lines()
+        .find_map(|line| line.strip_prefix("summary: "));
+    Ok(total
+        .ok_or("callgrind has counted nothing")?
+        .trim()
+        .parse()?)
+}
+
+/// Writes callgrind's profile of such a process into `file`.
+pub async fn profile(binary: &Path, roots: Roots, answers: usize, file: &Path) -> Outcome<()> {
+    let chime = Chime::new(roots).await?;
+    chime.put_usual();
+    let valgrind = under_valgrind(binary, file)?;
+    let function = chime.start(&valgrind, &[]).await?;
+    function.at_rest(1).await?;
+    for _ in 0..answers {
+        function.ask_usual().await?;
+    }
+    function.at_rest(1 + answers).await?;
+    function.end().await
+}
+
+fn under_valgrind(binary: &Path, profile: &Path) -> Outcome<TempPath> {
+    script(&format!(
+        "export LD_PRELOAD='{FAKETIME}' FAKETIME='+0 x0.01' NO_FAKE_STAT=1\nexec /usr/bin/valgrind --quiet --tool=callgrind --callgrind-out-file='{}' '{}'",
+        profile.display(),
+        binary.display()
+    ))
+}

@@ -1,0 +1,48 @@
+//! Measures functions: in front of each the Lambda Runtime API, behind it Chime over TLS, both on
+//! loopback and both here. Prints JSON; `benches/run` makes tables of it.
+
+mod compare;
+mod function;
+mod growth;
+mod instructions;
+mod waits;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use function::{Outcome, Roots};
+use serde_json::Value;
+
+const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY \
+    | profile BINARY ROOTS ANSWERS FILE | waits BINARY | growth BINARY";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match measure(&arguments).await {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("driver: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(arguments: &[String]) -> Outcome<Value> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["compare", rounds, candidates @ ..] => compare::measure(rounds.parse()?, candidates).await,
+        ["instructions", binary] => instructions::measure(Path::new(binary)).await,
+        ["profile", binary, roots, answers, file] => {
+            let (roots, answers) = (Roots::named(roots)?, answers.parse()?);
+            instructions::profile(Path::new(binary), roots, answers, Path::new(file)).await?;
+            Ok(Value::Null)
+        }
+        ["waits", binary] => waits::measure(Path::new(binary)).await,
+        ["growth", binary] => growth::measure(Path::new(binary)).await,
+        _ => Err(USAGE.into()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Many waits in one environment: what each costs, and whether all promises are kept meanwhile.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+use stand_in::chime::Operation;
+use stand_in::flow::Outcome as Fate;
+
+use crate::function::{Chime, DEADLINE, Function, Outcome, Roots, get, script};
+
+const WAITS: usize = 200;
+const WAIT: Duration = Duration::from_secs(20);
+/// What the smallest function has.
+const MEMORY_KIB: i64 = 128 * 1024;
+const MOST_CALLS: usize = 14;
+const MOST_CALLS_IN_A_SECOND: usize = 5;
+
+pub async fn measure(binary: &Path) -> Outcome<Value> {
+    let chime = Chime::new(Roots::System).await?;
+    let limited = script(&format!(
+        "ulimit -d {MEMORY_KIB} && exec '{}'",
+        binary.display()
+    ))?;
+    let concurrency = WAITS.to_string();
+    let function = chime
+        .start(&limited, &[("AWS_LAMBDA_MAX_CONCURRENCY", &concurrency)])
+        .await?;
+    function.at_rest(WAITS).await?;
+    let (idle_memory, idle_cpu) = (function.peak_memory()?, function.cpu()?);
+    let answers = try_join_all((0..WAITS).map(|wait| one(&chime, &function, wait))).await?;
+    function.at_rest(2 * WAITS).await?;
+    let (memory, cpu) = (function.peak_memory()?, function.cpu()? - idle_cpu);
+    if memory > MEMORY_KIB {
+        return Err(format!("{memory} KiB of memory").into());
+    }
+    let (most, most_in_a_second) = busiest(&chime)?;
+    if most > MOST_CALLS || most_in_a_second > MOST_CALLS_IN_A_SECOND {
+        return Err(format!("{most} calls, {most_in_a_second} in a second").into());
+    }
+    let waited: f64 = answers.iter().map(Duration::as_secs_f64).sum();
+    Ok(json!({
+        "waits": WAITS,
+        "idle_kib": idle_memory,
+        "peak_kib": memory,
+        "kib_for_each": (memory - idle_memory) as f64 / WAITS as f64,
+        "cpu_us_for_each_second": cpu as f64 / 1000.0 / waited,
+        "longest_s": answers.iter().max().map(Duration::as_secs_f64),
+        "most_calls": most,
+        "most_calls_in_a_second": most_in_a_second,
+    }))
+}
+
+/// Waits for a message that settles at some moment of the wait, or, every second one, not at all.
+async fn one(chime: &Chime, function: &Function, wait: usize) -> Outcome<Duration> {
+    let (sub, message, detail) = (
+        format!("user-{wait}"),
+        format!("message-{wait}"),
+        format!("detail of {wait}"),
+    );
+    let settles = wait.is_multiple_of(2);
+    let fate = if settles {
+        Fate::PendingThen {
+            after: WAIT.mul_f64(0.9 * wait as f64 / WAITS as f64),
+            value: "FAILED".into(),
+            detail: Some(detail.clone()),
+        }
+    } else {
+        Fate::Pending
+    };
+    chime.put(&message, &sub, fate);
+    let asked = Instant::now();
+    let rest = format!("&wait={}", WAIT.as_secs());
+    let body = function.ask(get(&sub, &message, &rest)?).await?;
+    let took = asked.elapsed();
+    let right = if settles {
+        json!({"messageId": message, "status": "FAILED", "detail": detail})
+    } else {
+        json!({"messageId": message, "status": "PENDING"})
+    };
+    if body != right || took >= DEADLINE {
+        return Err(format!("{body} after {took:?}, wanted {right}").into());
+    }
+    Ok(took)
+}
+
+/// The most calls that any message has cost, and the most of them within one second. Holds each call
+/// against its bearer, too.
+fn busiest(chime: &Chime) -> Outcome<(usize, usize)> {
+    let mut calls: HashMap<String, Vec<Instant>> = HashMap::new();
+    for call in chime.stand_in.calls_of(Operation::GetChannelMessageStatus) {
+        let message = call.message_id.ok_or("a call without a message")?;
+        let bearer = call.bearer.ok_or("a call without a bearer")?;
+        let (_, wait) = message.split_once('-').ok_or("another message")?;
+        if !bearer.ends_with(&format!("/user/user-{wait}")) {
+            return Err(format!("{message} was asked for as {bearer}").into());
+        }
+        calls.entry(message).or_default().push(call.started);
+    }
+    if calls.len() != WAITS {
+        return Err(format!("{} messages were asked for", calls.len()).into());
+    }
+    let in_a_second = |times: &Vec<Instant>| {
+        let within = |from: &Instant| {
+            let end = *from + Duration::from_secs(1);
+            times
+                .iter()
+                .filter(|&time| time >= from && *time < end)
+                .count()
+        };
+        times.iter().map(within).max().unwrap_or(0)
+    };
+    Ok((
+        calls.values().map(Vec::len).max().unwrap_or(0),
+        calls.values().map(in_a_second).max().unwrap_or(0),
+    ))
+}
