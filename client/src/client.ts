@@ -125,8 +125,8 @@ export class MessageStatusClient {
     const late = () => new MessageStatusTimeoutError(last, failure);
     return within(signal, timeout, late, async (signal) => {
       for (;;) {
-        // So that the endpoint's last word comes before the end.
-        const wait = Math.max(0, Math.min(WAIT, Math.floor((end - Date.now()) / 1000)));
+        // A second is left for the endpoint's last word to arrive before the end.
+        const wait = Math.max(0, Math.min(WAIT, Math.floor((end - Date.now()) / 1000) - 1));
         // A connection that died without a word looks like a slow one.
         const dead = () => new TypeError('No answer came');
         try {
