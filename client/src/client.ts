@@ -137,7 +137,6 @@ export class MessageStatusClient {
           // A gateway that does CORS may hide the header. The endpoint says 1 to 4, too.
           await sleep(signal, 1000 * (last.retryAfter ?? 1 + 3 * Math.random()), false);
         } catch (error) {
-          signal.throwIfAborted();
           if (!passes(error)) throw error;
           failure = error;
           const answered = error instanceof MessageStatusError;

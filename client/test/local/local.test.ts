@@ -15,7 +15,7 @@ const channelArn =
   'arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21/channel/chat-general';
 
 let gateway: string;
-let process_: ChildProcess;
+let local: ChildProcess;
 const tokens = { ALICE: '', BOB: '' };
 let pages: Server;
 let browser: Browser;
@@ -35,12 +35,19 @@ before(async () => {
 
   const [own, chime] = await freePorts();
   gateway = `http://127.0.0.1:${own}`;
-  process_ = spawn(program, ['--port', `${own}`, '--chime-port', `${chime}`], {
+  local = spawn(program, ['--port', `${own}`, '--chime-port', `${chime}`], {
     // A short wait, so that there are times between requests.
     env: { ...process.env, ALLOWED_ORIGINS: origin, MAX_WAIT_SECONDS: '2' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const output = createInterface({ input: process_.stdout as NodeJS.ReadableStream });
+  // Also when this is stopped half-way. Chromium is stopped by its driver.
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      local.kill('SIGINT');
+      process.exit(1);
+    });
+  }
+  const output = createInterface({ input: local.stdout as NodeJS.ReadableStream });
   for await (const line of output) {
     const [, who, token] = /^(ALICE|BOB)=(.+)$/.exec(line) ?? [];
     if (who) tokens[who as 'ALICE' | 'BOB'] = token as string;
@@ -48,7 +55,7 @@ before(async () => {
   }
   assert.ok(tokens.BOB, 'the gateway did not start');
   // What it says later has to go somewhere.
-  process_.stdout?.resume();
+  local.stdout?.resume();
 
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -63,7 +70,7 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  process_?.kill('SIGINT');
+  local?.kill('SIGINT');
   pages?.close();
   pages?.closeAllConnections();
 }, LIMIT);

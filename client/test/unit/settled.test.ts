@@ -44,7 +44,7 @@ test('after a throttle or an unavailable endpoint it asks again when that said',
   }
 });
 
-test('it lives through failures, its own endpoint\'s and others\'', async () => {
+test('it lives through failures, whoever answers with them', async () => {
   const { fetch } = answering(
     networkFailure,
     () => problem(500, 'internal-error'),
@@ -144,6 +144,12 @@ test('after the time it rejects with the last failure, and the last answer befor
   assert.equal(error.cause.message, 'fetch failed');
 });
 
+test('a failure that an answer followed is no cause', async () => {
+  const { fetch } = answering(networkFailure, () => pending(1));
+  const error = await run(client(fetch).settled(message, { timeout: 5000 }).catch((error) => error));
+  assert.equal(error.cause, undefined);
+});
+
 test('less than two seconds before the end it asks without a wait', async () => {
   const { fetch, asked } = answering(sent);
   await run(client(fetch).settled(message, { timeout: 1900 }));
@@ -205,6 +211,13 @@ test('it leaves nothing behind when it is done, either', async () => {
   assert.equal(getEventListeners(signal, 'abort').length, 0);
   assert.equal(getEventListeners(window, 'online').length, 0);
   window.close();
+});
+
+test('asking once leaves nothing behind', async () => {
+  const { signal } = new AbortController();
+  await client(answering(sent).fetch).status(message, { signal });
+  await client(answering(networkFailure).fetch).status(message, { signal }).catch(() => {});
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
 
 test('a signal that has fired already asks nothing', async () => {
