@@ -21,6 +21,9 @@ mod impostor;
 mod log;
 mod problems;
 mod requests;
+// It reads `/proc`.
+#[cfg(target_os = "linux")]
+mod soak;
 mod support;
 mod templates;
 mod waiting;

@@ -157,6 +157,11 @@ impl LambdaHost {
         lock(&self.log.lines).clone()
     }
 
+    /// Begins the log anew, so that a long test does not keep all of it.
+    pub fn forget_log(&self) {
+        lock(&self.log.lines).clear();
+    }
+
     /// The first line that `wanted` likes; waits for it, because a pipe lags behind an answer.
     pub async fn log_line(
         &self,
