@@ -35,6 +35,8 @@ async fn after_thousands_of_requests_the_process_is_as_small_as_before() {
         ("AWS_LAMBDA_MAX_CONCURRENCY", callers.as_str()),
         // Fewer pauses before retries: they are what the time would be spent on.
         ("AWS_MAX_ATTEMPTS", "2"),
+        // A busy machine is no fault of Chime's.
+        ("CHIME_ATTEMPT_TIMEOUT_MS", "20000"),
     ])
     .await;
     for caller in 0..CALLERS {
@@ -124,8 +126,9 @@ async fn invoke(world: &World, caller: usize, number: usize) {
             let answer = lose(vec![Fault::Close, Fault::ResetInHead]).await;
             is_refused(answer, 503, "upstream-unavailable");
         }
-        10 => is(lose(vec![Fault::CloseAfter]).await, sent("lossy")),
-        11..15 => {
+        // Nothing closes a connection behind an answer: another caller's request could meet it, and
+        // with the fault meant for it be lost more often than it is tried.
+        10..15 => {
             let new = whats_new();
             let ids = [id("sent", caller), id("new", caller), id("none", caller)];
             let batch: [&str; BATCH] = ids.each_ref().map(String::as_str);
