@@ -14,27 +14,18 @@ use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_chimesdkmessaging::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_chimesdkmessaging::config::{
-    ConfigBag, Intercept, Region, RuntimeComponents, SharedHttpClient,
-    StalledStreamProtectionConfig,
+    ConfigBag, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_chimesdkmessaging::error::{BoxError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_chimesdkmessaging::operation::RequestId;
 use aws_sdk_chimesdkmessaging::operation::get_channel_message_status::{
     GetChannelMessageStatusError, GetChannelMessageStatusOutput,
 };
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpConnector, http_client_fn,
-};
 use aws_smithy_types::body::SdkBody;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
 
 use crate::config::Config;
 use crate::domain::{AppInstanceUserArn, MessageRef, MessageStatus};
+use crate::https;
 
 /// Longest request id of Chime's that is taken for one.
 const LONGEST_REQUEST_ID: usize = 64;
@@ -69,9 +60,9 @@ impl Chime {
     /// [`warm_up`](Self::warm_up).
     ///
     /// # Errors
-    /// When the TLS library does not accept the roots; [`Config`] has checked them.
+    /// When the TLS library cannot be set up.
     pub async fn new(config: &Config, loader: ConfigLoader) -> Result<Self, BoxError> {
-        let http_client = http_client(config)?;
+        let http_client = https::client(&config.roots, config.connect_timeout)?;
         let shared = loader
             .region(Region::new(config.region.clone()))
             .http_client(http_client)
@@ -87,7 +78,6 @@ impl Chime {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder()
-                    .connect_timeout(config.connect_timeout)
                     .operation_attempt_timeout(config.attempt_timeout)
                     .build(),
             )
@@ -152,34 +142,6 @@ impl Chime {
 fn is_request_id(id: &str) -> bool {
     (1..=LONGEST_REQUEST_ID).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// One connector, made once; the SDK's own client would make a second one to check the roots.
-fn http_client(config: &Config) -> Result<SharedHttpClient, BoxError> {
-    let trust = match &config.roots {
-        Some(roots) => roots.iter().fold(TrustStore::empty(), |trust, root| {
-            trust.with_pem_certificate(pem(root))
-        }),
-        None => TrustStore::default(),
-    };
-    let connector = Connector::builder()
-        .connector_settings(
-            HttpConnectorSettings::builder()
-                .connect_timeout(config.connect_timeout)
-                .build(),
-        )
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(TlsContext::builder().with_trust_store(trust).build()?)
-        .build();
-    let connector = SharedHttpConnector::new(connector);
-    Ok(http_client_fn(move |_, _| connector.clone()))
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        STANDARD.encode(certificate)
-    )
 }
 
 /// Replaces a request by a bare `GET /` to the same host, after everything else was done to it.

@@ -5,14 +5,14 @@ use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_http::http::Uri;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::domain::UserArnTemplate;
+use crate::roots;
 
 /// What the operator decided, read once at cold start.
 ///
@@ -25,8 +25,8 @@ pub struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) region: String,
-    /// Replaces the system's roots: the certificates of `AWS_CA_BUNDLE`.
-    pub(crate) roots: Option<Vec<CertificateDer<'static>>>,
+    /// Whom Chime's certificate has to come from: those of `AWS_CA_BUNDLE`, or the system's.
+    pub(crate) roots: Arc<RootCertStore>,
     /// The dimension of all metrics.
     pub(crate) function_name: String,
 }
@@ -130,8 +130,9 @@ impl Config {
         let roots = reader.optional("AWS_CA_BUNDLE", |path| {
             let pem =
                 file(Path::new(path)).map_err(|error| format!("it cannot be read: {error}"))?;
-            certificates(&pem)
+            roots::parse(&pem).map_err(|error| error.to_string())
         });
+        let roots = roots.unwrap_or_else(|| roots::of_the_system(file));
         let function_name = reader.required("AWS_LAMBDA_FUNCTION_NAME", |text| Ok(text.to_owned()));
         for name in [
             "AWS_LAMBDA_RUNTIME_API",
@@ -149,7 +150,7 @@ impl Config {
                     connect_timeout: Duration::from_millis(connect_timeout.unwrap_or(1000)),
                     attempt_timeout: Duration::from_millis(attempt_timeout.unwrap_or(2000)),
                     region,
-                    roots,
+                    roots: Arc::new(roots),
                     function_name,
                 })
             }
@@ -255,21 +256,6 @@ fn endpoint(text: &str) -> Result<(), String> {
         .ok_or_else(fault)
 }
 
-/// The certificates of a PEM file that can anchor trust. A bundle may have some that cannot, as old
-/// system bundles do; one that has no other is a fault.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let usable: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("it is no PEM file: {error}"))?
-        .into_iter()
-        .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
-        .collect();
-    match usable.is_empty() {
-        true => Err("it has no usable certificate".to_owned()),
-        false => Ok(usable),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,7 +292,7 @@ mod tests {
         assert_eq!(config.longest_wait, Duration::from_secs(20));
         assert_eq!(config.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.attempt_timeout, Duration::from_secs(2));
-        assert!(config.origins.is_none() && config.roots.is_none());
+        assert!(config.origins.is_none());
     }
 
     #[test]
@@ -394,17 +380,6 @@ mod tests {
                 ("ALLOWED_ORIGINS", bad),
             ];
             assert_eq!(faults(&variables), ["ALLOWED_ORIGINS"], "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_bundle_without_a_usable_certificate_is_a_fault() {
-        for pem in [
-            "",
-            "text",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
-            assert!(certificates(pem.as_bytes()).is_err(), "{pem:?}");
         }
     }
 

@@ -22,6 +22,8 @@
 //! | [`api`] | the HTTP API: routes, fields, one message, many messages, CORS, the response |
 //! | `settle` | when Chime is asked: spacing, retries, waiting, the caller's quota |
 //! | [`chime`] | the SDK, and what its errors mean |
+//! | `https` | connections to Chime |
+//! | `roots` | whom these connections trust |
 //! | [`problem`] | the table of everything that can go wrong |
 //! | [`telemetry`] | the log |
 //!
@@ -34,8 +36,10 @@ pub mod chime;
 pub mod config;
 pub mod domain;
 pub mod event;
+mod https;
 mod json;
 pub mod lambda;
 pub mod problem;
+mod roots;
 mod settle;
 pub mod telemetry;

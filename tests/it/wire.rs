@@ -1,5 +1,6 @@
 //! What reaches Chime.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use stand_in::chime::{Operation, Options};
@@ -84,24 +85,73 @@ async fn a_session_token_goes_along() {
 }
 
 #[tokio::test]
-async fn tls_is_verified_against_the_bundle_and_nothing_else() {
+async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_else() {
     let world = World::new().await;
     world.put(Outcome::sent());
+    let stranger = World::new().await;
+    let own = world.chime.ca_pem().as_bytes();
+    // What systems' files have between their certificates, broken ones included.
+    let around: &[u8] =
+        b"# AC Ra\xEDz\n-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+    let own_file = file(own);
+    let systems_file = file(&[around, own, around].concat());
+    let strangers_file = file(stranger.chime.ca_pem().as_bytes());
+    let (own, system) = (own_file.path(), systems_file.path());
+    let cases: [(&[_], _); 5] = [
+        (&[("AWS_CA_BUNDLE", own)], true),
+        (&[("SSL_CERT_FILE", system)], true),
+        (
+            &[
+                ("SSL_CERT_FILE", strangers_file.path()),
+                ("AWS_CA_BUNDLE", own),
+            ],
+            true,
+        ),
+        (
+            &[
+                ("SSL_CERT_FILE", system),
+                ("AWS_CA_BUNDLE", strangers_file.path()),
+            ],
+            false,
+        ),
+        (&[], false),
+    ];
+    for (roots, trusted) in cases {
+        let url = world.chime.https_url();
+        let mut variables = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
+        variables.extend(roots);
+        let function = start_function(&variables).await;
+        let reply = ask(&function, &get_message(MESSAGE, "")).await;
+        if trusted {
+            reply.assert_status("SENT");
+            assert!(world.calls().iter().all(|call| call.secure));
+        } else {
+            reply.assert_problem(503, "upstream-unavailable");
+            assert!(world.calls().is_empty(), "{roots:?}");
+        }
+        world.chime.forget_calls();
+    }
+}
+
+/// A file that is gone after the test.
+struct PemFile(PathBuf);
+
+fn file(content: &[u8]) -> PemFile {
     let path = std::env::temp_dir().join(format!("chime-stand-in-{:x}.pem", fastrand::u64(..)));
-    std::fs::write(&path, world.chime.ca_pem()).expect("a file");
-    let url = world.chime.https_url();
-    let endpoint = ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str());
-    let bundle = path.to_str().expect("UTF-8");
-    let trusting = start_function(&[endpoint, ("AWS_CA_BUNDLE", bundle)]).await;
-    let reply = ask(&trusting, &get_message(MESSAGE, "")).await;
-    reply.assert_status("SENT");
-    assert!(world.calls().iter().all(|call| call.secure));
-    world.chime.forget_calls();
-    let doubting = start_function(&[endpoint]).await;
-    let reply = ask(&doubting, &get_message(MESSAGE, "")).await;
-    reply.assert_problem(503, "upstream-unavailable");
-    assert!(world.calls().is_empty());
-    std::fs::remove_file(path).expect("removed");
+    std::fs::write(&path, content).expect("a file");
+    PemFile(path)
+}
+
+impl PemFile {
+    fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for PemFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 #[tokio::test]

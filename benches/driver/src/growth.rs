@@ -18,19 +18,28 @@ const USER: &str = "user";
 
 pub async fn measure(binary: &Path) -> Outcome<Value> {
     // All of them are idle most of the time.
-    let (batch, singles, wait, polls) = tokio::try_join!(
-        cost(binary, Fate::sent(), batch),
-        cost(binary, Fate::sent(), singles),
-        cost(binary, Fate::Pending, wait),
-        cost(binary, Fate::Pending, polls),
+    let (first_batch, batch, singles, wait, polls) = tokio::try_join!(
+        cost(binary, Fate::sent(), 0, batch),
+        cost(binary, Fate::sent(), 1, batch),
+        cost(binary, Fate::sent(), 0, singles),
+        cost(binary, Fate::Pending, 0, wait),
+        cost(binary, Fate::Pending, 0, polls),
     )?;
-    Ok(json!({"batch": batch, "singles": singles, "wait": wait, "polls": polls}))
+    Ok(json!({
+        "first batch": first_batch,
+        "batch": batch,
+        "singles": singles,
+        "wait": wait,
+        "polls": polls,
+    }))
 }
 
-/// What `work` costs the function in CPU time and in calls of Chime.
+/// What `work` costs the function in CPU time and in calls of Chime, after so many batches: the first
+/// opens the connections that the next ones find.
 async fn cost(
     binary: &Path,
     fate: Fate,
+    batches: usize,
     work: impl AsyncFnOnce(&Function) -> Outcome<usize>,
 ) -> Outcome<Value> {
     let chime = Chime::new(Roots::System).await?;
@@ -42,11 +51,15 @@ async fn cost(
     for _ in 0..BEFORE {
         function.ask_usual().await?;
     }
-    function.at_rest(BEFORE + 1).await?;
+    for _ in 0..batches {
+        batch(&function).await?;
+    }
+    let asked = BEFORE + batches;
+    function.at_rest(asked + 1).await?;
     chime.stand_in.forget_calls();
     let before = function.cpu()?;
     let requests = work(&function).await?;
-    function.at_rest(BEFORE + 1 + requests).await?;
+    function.at_rest(asked + 1 + requests).await?;
     let calls = chime.stand_in.calls_of(Operation::GetChannelMessageStatus);
     Ok(json!({
         "requests": requests,
