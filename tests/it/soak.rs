@@ -31,7 +31,7 @@ async fn after_thousands_of_requests_the_process_is_as_small_as_before() {
         text.parse().expect("SOAK_INVOCATIONS is a number")
     });
     let callers = CALLERS.to_string();
-    let world = World::with(&[
+    let world = World::over_tls(&[
         ("AWS_LAMBDA_MAX_CONCURRENCY", callers.as_str()),
         // Fewer pauses before retries: they are what the time would be spent on.
         ("AWS_MAX_ATTEMPTS", "2"),

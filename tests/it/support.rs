@@ -55,6 +55,27 @@ pub struct World {
     pub function: LambdaHost,
 }
 
+/// Certificates in a file that is gone after the test.
+pub struct PemFile(PathBuf);
+
+impl PemFile {
+    pub fn of(content: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("chime-stand-in-{}.pem", unique_id()));
+        std::fs::write(&path, content).expect("a file");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for PemFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl World {
     /// With the usual template, over HTTP.
     pub async fn new() -> Self {
@@ -64,6 +85,23 @@ impl World {
     /// With these variables on top of the usual ones.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
         Self::of(Options::default(), variables).await
+    }
+
+    /// With these variables on top of the usual ones, over HTTPS.
+    pub async fn over_tls(variables: &[(&str, &str)]) -> Self {
+        let chime = StandIn::start(Options::default())
+            .await
+            .expect("a stand-in");
+        let (url, roots) = (chime.https_url(), PemFile::of(chime.ca_pem().as_bytes()));
+        let mut all = vec![
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
+            ("AWS_CA_BUNDLE", roots.path()),
+        ];
+        all.extend(variables);
+        let function = start_function(&all).await;
+        // It has read the roots when it asks for work.
+        function.polled(1).await;
+        Self { chime, function }
     }
 
     pub async fn of(options: Options, variables: &[(&str, &str)]) -> Self {

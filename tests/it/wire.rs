@@ -1,12 +1,13 @@
 //! What reaches Chime.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use stand_in::chime::{Operation, Options};
 use stand_in::flow::Outcome;
 
-use crate::support::{ALICE, MESSAGE, World, ask, channel, get_message, start_function, user};
+use crate::support::{
+    ALICE, MESSAGE, PemFile, World, ask, channel, get_message, start_function, user,
+};
 
 #[tokio::test]
 async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
@@ -93,9 +94,9 @@ async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_els
     // What systems' files have between their certificates, broken ones included.
     let around: &[u8] =
         b"# AC Ra\xEDz\n-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
-    let own_file = file(own);
-    let systems_file = file(&[around, own, around].concat());
-    let strangers_file = file(stranger.chime.ca_pem().as_bytes());
+    let own_file = PemFile::of(own);
+    let systems_file = PemFile::of(&[around, own, around].concat());
+    let strangers_file = PemFile::of(stranger.chime.ca_pem().as_bytes());
     let (own, system) = (own_file.path(), systems_file.path());
     let cases: [(&[_], _); 5] = [
         (&[("AWS_CA_BUNDLE", own)], true),
@@ -130,27 +131,6 @@ async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_els
             assert!(world.calls().is_empty(), "{roots:?}");
         }
         world.chime.forget_calls();
-    }
-}
-
-/// A file that is gone after the test.
-struct PemFile(PathBuf);
-
-fn file(content: &[u8]) -> PemFile {
-    let path = std::env::temp_dir().join(format!("chime-stand-in-{:x}.pem", fastrand::u64(..)));
-    std::fs::write(&path, content).expect("a file");
-    PemFile(path)
-}
-
-impl PemFile {
-    fn path(&self) -> &str {
-        self.0.to_str().expect("UTF-8")
-    }
-}
-
-impl Drop for PemFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 
