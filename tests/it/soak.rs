@@ -7,6 +7,7 @@ use std::fs::{read_dir, read_to_string};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stand_in::chime::Options;
 use stand_in::fault::Fault;
 use stand_in::flow::Outcome;
 use stand_in::refusal::Refusal;
@@ -31,13 +32,16 @@ async fn after_thousands_of_requests_the_process_is_as_small_as_before() {
         text.parse().expect("SOAK_INVOCATIONS is a number")
     });
     let callers = CALLERS.to_string();
-    let world = World::over_tls(&[
-        ("AWS_LAMBDA_MAX_CONCURRENCY", callers.as_str()),
-        // Fewer pauses before retries: they are what the time would be spent on.
-        ("AWS_MAX_ATTEMPTS", "2"),
-        // A busy machine is no fault of Chime's.
-        ("CHIME_ATTEMPT_TIMEOUT_MS", "20000"),
-    ])
+    let world = World::over_tls(
+        Options::default(),
+        &[
+            ("AWS_LAMBDA_MAX_CONCURRENCY", callers.as_str()),
+            // Fewer pauses before retries: they are what the time would be spent on.
+            ("AWS_MAX_ATTEMPTS", "2"),
+            // A busy machine is no fault of Chime's.
+            ("CHIME_ATTEMPT_TIMEOUT_MS", "20000"),
+        ],
+    )
     .await;
     for caller in 0..CALLERS {
         for (name, fate) in [

@@ -88,10 +88,8 @@ impl World {
     }
 
     /// With these variables on top of the usual ones, over HTTPS.
-    pub async fn over_tls(variables: &[(&str, &str)]) -> Self {
-        let chime = StandIn::start(Options::default())
-            .await
-            .expect("a stand-in");
+    pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
+        let chime = StandIn::start(options).await.expect("a stand-in");
         let (url, roots) = (chime.https_url(), PemFile::of(chime.ca_pem().as_bytes()));
         let mut all = vec![
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),

@@ -152,18 +152,14 @@ async fn the_connection_is_opened_before_the_first_request_without_a_signature_o
 }
 
 #[tokio::test]
-async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_is_right() {
+async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_costs_one_new_connection() {
     let options = Options {
         keep_alive: Duration::from_millis(100),
         ..Options::default()
     };
-    let world = World::of(options, &[]).await;
+    let world = World::over_tls(options, &[]).await;
     world.put(Outcome::sent());
     for _ in 0..3 {
-        world
-            .ask(&get_message(MESSAGE, ""))
-            .await
-            .assert_status("SENT");
         world.function.freeze().expect("frozen");
         let closed = async {
             while world.chime.open_connections() > 0 {
@@ -175,9 +171,12 @@ async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_is_right(
             .await
             .expect("Chime closes what is idle");
         world.function.thaw().expect("thawed");
+        world.chime.forget_calls();
+        world
+            .ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+        assert_eq!(world.calls().len(), 1, "{:?}", world.calls());
+        assert!(world.chime.open_connections() <= 1);
     }
-    world
-        .ask(&get_message(MESSAGE, ""))
-        .await
-        .assert_status("SENT");
 }
