@@ -86,6 +86,25 @@ async fn what_lambda_http_panics_on_is_answered() {
     world.ask(&event).await.assert_status("SENT");
 }
 
+#[tokio::test]
+async fn a_request_id_that_nobody_could_search_for_gives_way_to_lambda_s() {
+    let world = World::new().await;
+    for (id, is_told) in [
+        ("x".repeat(128), true),
+        ("x".repeat(129), false),
+        (String::new(), false),
+        ("a b".to_owned(), false),
+        ("a\nb".to_owned(), false),
+        ("\u{e9}".to_owned(), false),
+    ] {
+        let mut event = get_message("none", "");
+        event["requestContext"]["requestId"] = id.as_str().into();
+        let reply = world.ask(&event).await;
+        reply.assert_problem(404, "message-not-found");
+        assert_eq!(reply.json()["requestId"] == id, is_told, "{id:?}");
+    }
+}
+
 /// A path to some place in an event, by which member or item to take at each step.
 fn any_mutation() -> impl Strategy<Value = (Vec<prop::sample::Index>, Value)> {
     let values = prop_oneof![

@@ -191,7 +191,11 @@ impl Reply {
                 "{self:?}"
             );
         }
-        problem_name(&problem)
+        let name = problem_name(&problem);
+        let may_pass = ["throttled", "upstream-unavailable"].contains(&name.as_str());
+        let retry_after = self.header("retry-after");
+        assert_eq!(retry_after.is_some(), may_pass, "{self:?}");
+        name
     }
 
     /// The fields that an `invalid-request` names.
