@@ -150,7 +150,7 @@ pub struct Reply {
 
 impl Reply {
     /// Reads what a function returned, and holds it against what gateways take.
-    fn read(outcome: Outcome) -> Self {
+    pub fn read(outcome: Outcome) -> Self {
         let Outcome::Response(bytes) = outcome else {
             panic!("an invocation without a response: {outcome:?}");
         };
@@ -243,6 +243,17 @@ pub fn sample(name: &str) -> Value {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).expect("JSON")
+}
+
+/// What a fuzzer has found worth trying, as far as it is text.
+pub fn corpus(fuzzer: &str) -> Vec<String> {
+    let folder = format!("{}/fuzz/corpus/{fuzzer}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(&folder).expect("a corpus");
+    let texts: Vec<String> = files
+        .filter_map(|file| std::fs::read_to_string(file.expect("a file").path()).ok())
+        .collect();
+    assert!(texts.len() > 100, "{} in {folder}", texts.len());
+    texts
 }
 
 /// Alice's `GET` through an HTTP API, with this query.
