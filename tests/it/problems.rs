@@ -295,6 +295,14 @@ async fn an_answer_that_makes_no_sense_is_a_failure() {
     .await;
     meets(Fault::html(302), 502, "upstream-failure", 1, "302").await;
     meets(
+        Fault::LengthTooShort,
+        502,
+        "upstream-failure",
+        1,
+        "Chime's answer",
+    )
+    .await;
+    meets(
         Fault::LengthTooLong,
         502,
         "upstream-failure",
@@ -312,6 +320,12 @@ async fn garbage_on_the_wire_is_not_an_answer() {
         .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
     let reply = world.ask(&get_message(MESSAGE, "")).await;
     assert!([502, 503].contains(&reply.status), "{reply:?}");
+    world.chime.always(None);
+    world.put(Outcome::sent());
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
 }
 
 #[tokio::test]
@@ -335,10 +349,15 @@ async fn an_answer_that_does_not_come_in_time_is_a_time_out_and_not_tried_again(
 
 #[tokio::test]
 async fn a_chime_that_cannot_be_reached_is_unavailable() {
+    let chime = StandIn::start(Options::default())
+        .await
+        .expect("a stand-in");
     for url in [
         "http://127.0.0.1:1",
         "https://127.0.0.1:1",
         "http://chime.invalid",
+        // It answers, and not in TLS.
+        &chime.http_url().replace("http:", "https:"),
     ] {
         let world = World::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url)]).await;
         let reply = world.ask(&get_message(MESSAGE, "")).await;
