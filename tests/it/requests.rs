@@ -163,8 +163,8 @@ async fn an_answer_does_not_grow_with_what_was_sent() {
         world.ask(&unknown(&["x", "y", "x"])).await.fields(),
         ["x", "y"]
     );
-    let name = "x".repeat(200);
-    assert_eq!(world.ask(&unknown(&[&name])).await.fields(), [&name[..128]]);
+    let fields = world.ask(&unknown(&[&"x".repeat(200)])).await.fields();
+    assert_eq!(fields, ["x".repeat(128)]);
 }
 
 #[tokio::test]
