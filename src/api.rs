@@ -293,3 +293,41 @@ fn known_method(method: &str) -> &'static str {
         .find(|known| *known == method)
         .unwrap_or("OTHER")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long an answer may take, when Lambda gives up at `deadline`.
+    fn budget(deadline: u64) -> Duration {
+        let now = Instant::now();
+        answer_by(now, deadline).duration_since(now)
+    }
+
+    fn in_millis(left: u64) -> u64 {
+        let epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(epoch.as_millis())
+            .unwrap_or_default()
+            .saturating_add(left)
+    }
+
+    #[test]
+    fn an_answer_is_due_before_lambda_s_deadline() {
+        for left in [1_000, 3_000, 28_000] {
+            assert!(
+                budget(in_millis(left)) < Duration::from_millis(left),
+                "{left}"
+            );
+        }
+        assert!(budget(in_millis(10_000)) <= Duration::from_millis(9_500));
+    }
+
+    #[test]
+    fn an_answer_is_due_before_the_gateway_gives_up_whatever_lambda_says() {
+        for deadline in [0, 1, in_millis(900_000), u64::MAX] {
+            assert_eq!(budget(deadline), Duration::from_secs(28), "{deadline}");
+        }
+    }
+}

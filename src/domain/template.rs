@@ -52,7 +52,7 @@ impl UserArnTemplate {
             pieces.push(Piece::Literal(literal.to_owned()));
             pieces.push(Piece::Placeholder {
                 name: name.to_owned(),
-                in_user_id: skeleton.split('/').count() > 3,
+                in_user_id: skeleton.split('/').count() == 4,
             });
             rest = after;
         }
@@ -324,6 +324,26 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_whether_one_value_is_at_fault_or_the_whole() {
+        let whole = "{arn}";
+        let tenant = "arn:aws:chime:us-east-1:111122223333:app-instance/{t}/user/{s}";
+        let account = "arn:aws:chime:us-east-1:{t}:app-instance/7f1c/user/{s}";
+        for (template, value, name, why) in [
+            (whole, "a/b", "arn", Why::NotAUserArn),
+            (tenant, "a/b", "t", Why::NotAnId(IdFault::Character('/'))),
+            (tenant, "a:b", "t", Why::NotAnId(IdFault::Character(':'))),
+            (USUAL, "a/b", "sub", Why::NotAnId(IdFault::Character('/'))),
+            (account, "a", "t, s", Why::NotAUserArn),
+        ] {
+            let template = UserArnTemplate::parse(template).expect("a template");
+            let refused = template
+                .fill(|_| Some(Cow::Borrowed(value)))
+                .expect_err("refused");
+            assert_eq!((refused.name(), refused.why()), (name, why), "{value}");
+        }
+    }
+
+    #[test]
     fn a_template_that_could_never_work_is_refused_when_it_is_read() {
         let refused = |text: &str| UserArnTemplate::parse(text).err();
         assert_eq!(refused(""), Some(TemplateError::Constant));
@@ -348,6 +368,17 @@ mod tests {
         ] {
             assert_eq!(refused(text), Some(TemplateError::NoUserArn), "{text}");
         }
+    }
+
+    #[test]
+    fn each_way_to_be_no_template_has_words_of_its_own() {
+        let said: std::collections::HashSet<String> = ["{", "{}", "", "{a}{b}"]
+            .iter()
+            .filter_map(|text| UserArnTemplate::parse(text).err())
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(said.len(), 4, "{said:?}");
+        assert!(!said.contains(""), "{said:?}");
     }
 
     #[test]

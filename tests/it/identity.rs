@@ -7,7 +7,8 @@ use stand_in::fault::Fault;
 use stand_in::flow::Outcome;
 
 use crate::support::{
-    ALICE, APP_INSTANCE, MESSAGE, World, by_claim, get_message, messages, post, sample, user,
+    ALICE, APP_INSTANCE, MESSAGE, World, by_claim, get_message, messages, post, request_id, sample,
+    user,
 };
 
 const MALLORY: &str = "mallory";
@@ -199,6 +200,32 @@ async fn without_an_authorizer_s_word_nobody_is_authenticated() {
 }
 
 #[tokio::test]
+async fn the_log_says_why_nobody_is_authenticated() {
+    let world = World::new().await;
+    for (authorizer, cause) in [
+        (json!({}), "no authorizer said anything"),
+        (json!({"sub": ALICE}), "no authorizer said anything"),
+        (
+            json!({"jwt": {"claims": {"sub": ALICE}}, "lambda": {"sub": MALLORY}}),
+            "the authorizer context has a name twice, or two authorizers",
+        ),
+        (
+            json!({"iam": {"userId": ALICE, "cognitoIdentity": {"amr": ["unauthenticated"]}}}),
+            "the Cognito identity is an unauthenticated one",
+        ),
+    ] {
+        let mut event = get_message(MESSAGE, "");
+        event["requestContext"]["authorizer"] = authorizer.clone();
+        world
+            .ask(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
+        let record = world.record(request_id(&event)).await;
+        assert_eq!(record["cause"], cause, "{authorizer}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_stands_twice_in_an_authorizer_context_lets_nobody_in() {
     let world = World::new().await;
     world.put(Outcome::sent());
@@ -262,6 +289,7 @@ async fn unauthenticated_cognito_identities_are_nobody() {
 #[tokio::test]
 async fn the_names_of_a_signed_request_are_the_same_at_every_door() {
     for (name, http_api, rest_api) in [
+        ("userArn", "userArn", "userArn"),
         ("userId", "userId", "user"),
         ("callerId", "callerId", "caller"),
         ("accountId", "accountId", "accountId"),

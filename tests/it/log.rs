@@ -137,7 +137,7 @@ async fn no_canary_is_found_in_any_log_or_problem_at_any_level_in_any_outcome() 
         Some(Fault::Hang),
         Some(Fault::expired_token()),
     ];
-    for level in ["TRACE", "INFO"] {
+    for level in ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] {
         let world = World::of(
             Options::default(),
             &[

@@ -26,5 +26,6 @@ mod requests;
 mod soak;
 mod support;
 mod templates;
+mod user_arn;
 mod waiting;
 mod wire;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use stand_in::chime::{Options, Users};
+use stand_in::chime::{Options, StandIn, Users};
 use stand_in::fault::Fault;
 use stand_in::flow::Outcome;
 use stand_in::http::Server;
 
-use crate::support::{ALICE, MESSAGE, Reply, World, ask_function, get_message, request_id, user};
+use crate::support::{
+    ALICE, MESSAGE, Reply, World, ask_function, get_message, request_id, start_function, user,
+};
 
 /// What becomes of one question when every call ends in `fault`, and what the log says why.
 async fn meets(fault: Fault, status: u64, name: &str, calls: usize, cause: &str) -> Reply {
@@ -25,6 +27,12 @@ async fn meets(fault: Fault, status: u64, name: &str, calls: usize, cause: &str)
     assert_eq!(world.calls().len(), calls, "{fault:?}");
     let record = world.record(request_id(&event)).await;
     assert_eq!(record["problem"], name);
+    let level = match status {
+        500 => "ERROR",
+        501.. => "WARN",
+        _ => "INFO",
+    };
+    assert_eq!(record["level"], level, "{fault:?}");
     let told = record["cause"].as_str().expect("a cause");
     assert!(told.contains(cause), "{fault:?}: {told}");
     // Chime is well again, and so are we.
@@ -123,6 +131,14 @@ async fn what_we_may_not_do_is_misconfigured_and_logged_as_an_error() {
             "MissingAuthenticationToken",
         ),
         (Fault::incomplete_signature(), "IncompleteSignature"),
+        (
+            Fault::error(403, Some("RequestTimeTooSkewed"), "x"),
+            "RequestTimeTooSkewed",
+        ),
+        (
+            Fault::error(400, Some("RequestExpired"), "x"),
+            "RequestExpired",
+        ),
     ] {
         meets(fault, 500, "misconfigured", 1, cause).await;
     }
@@ -140,6 +156,56 @@ async fn without_credentials_it_is_misconfigured() {
     let record = world.record(request_id(&event)).await;
     assert_eq!(record["cause"], "there are no usable AWS credentials");
     assert!(world.calls().is_empty());
+}
+
+/// By how many seconds Chime's clock is ahead of ours: each time more than the five minutes that
+/// AWS allows.
+const CLOCKS: [i64; 4] = [3600, -3600, 400, 0];
+
+#[tokio::test]
+async fn a_clock_that_goes_wrong_is_misconfigured_once_and_then_set_by_chime_s() {
+    let world = World::new().await;
+    world.put(Outcome::sent());
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
+    for ahead in CLOCKS {
+        world.chime.turn_clock(ahead);
+        world.chime.forget_calls();
+        let event = get_message(MESSAGE, "");
+        world.ask(&event).await.assert_problem(500, "misconfigured");
+        let record = world.record(request_id(&event)).await;
+        assert_eq!(record["level"], "ERROR");
+        assert_eq!(
+            record["cause"],
+            "Chime answered 403 InvalidSignatureException"
+        );
+        assert_eq!(world.calls().len(), 1);
+        world
+            .ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_from_the_start_is_set_before_the_first_request() {
+    for ahead in CLOCKS {
+        let chime = StandIn::start(Options::default())
+            .await
+            .expect("a stand-in");
+        chime.turn_clock(ahead);
+        let url = chime.http_url();
+        let function = start_function(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", &url)]).await;
+        let world = World { chime, function };
+        world.put(Outcome::sent());
+        world
+            .ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+        assert_eq!(world.calls().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -229,6 +295,14 @@ async fn an_answer_that_makes_no_sense_is_a_failure() {
     .await;
     meets(Fault::html(302), 502, "upstream-failure", 1, "302").await;
     meets(
+        Fault::LengthTooShort,
+        502,
+        "upstream-failure",
+        1,
+        "Chime's answer",
+    )
+    .await;
+    meets(
         Fault::LengthTooLong,
         502,
         "upstream-failure",
@@ -246,6 +320,12 @@ async fn garbage_on_the_wire_is_not_an_answer() {
         .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
     let reply = world.ask(&get_message(MESSAGE, "")).await;
     assert!([502, 503].contains(&reply.status), "{reply:?}");
+    world.chime.always(None);
+    world.put(Outcome::sent());
+    world
+        .ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
 }
 
 #[tokio::test]
@@ -269,10 +349,15 @@ async fn an_answer_that_does_not_come_in_time_is_a_time_out_and_not_tried_again(
 
 #[tokio::test]
 async fn a_chime_that_cannot_be_reached_is_unavailable() {
+    let chime = StandIn::start(Options::default())
+        .await
+        .expect("a stand-in");
     for url in [
         "http://127.0.0.1:1",
         "https://127.0.0.1:1",
         "http://chime.invalid",
+        // It answers, and not in TLS.
+        &chime.http_url().replace("http:", "https:"),
     ] {
         let world = World::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url)]).await;
         let reply = world.ask(&get_message(MESSAGE, "")).await;

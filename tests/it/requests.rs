@@ -149,6 +149,25 @@ async fn every_wrong_parameter_is_named_at_once_and_nothing_is_called() {
 }
 
 #[tokio::test]
+async fn an_answer_does_not_grow_with_what_was_sent() {
+    let world = World::new().await;
+    let usual = format!("channelArn={}&messageId=m", channel());
+    let unknown = |names: &[&str]| {
+        let names: String = names.iter().map(|name| format!("&{name}=")).collect();
+        get(&format!("{usual}{names}"))
+    };
+    let names: Vec<String> = (0..200).map(|number| format!("x{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(world.ask(&unknown(&names)).await.fields(), names[..100]);
+    assert_eq!(
+        world.ask(&unknown(&["x", "y", "x"])).await.fields(),
+        ["x", "y"]
+    );
+    let fields = world.ask(&unknown(&[&"x".repeat(200)])).await.fields();
+    assert_eq!(fields, ["x".repeat(128)]);
+}
+
+#[tokio::test]
 async fn a_channel_of_any_other_app_instance_is_refused_before_anything_is_called() {
     let world = World::new().await;
     let own = channel();

@@ -186,7 +186,7 @@ pub struct Reply {
 
 impl Reply {
     /// Reads what a function returned, and holds it against what gateways take.
-    fn read(outcome: Outcome) -> Self {
+    pub fn read(outcome: Outcome) -> Self {
         let Outcome::Response(bytes) = outcome else {
             panic!("an invocation without a response: {outcome:?}");
         };
@@ -227,7 +227,11 @@ impl Reply {
                 "{self:?}"
             );
         }
-        problem_name(&problem)
+        let name = problem_name(&problem);
+        let may_pass = ["throttled", "upstream-unavailable"].contains(&name.as_str());
+        let retry_after = self.header("retry-after");
+        assert_eq!(retry_after.is_some(), may_pass, "{self:?}");
+        name
     }
 
     /// The fields that an `invalid-request` names.
@@ -275,6 +279,17 @@ pub fn sample(name: &str) -> Value {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).expect("JSON")
+}
+
+/// What a fuzzer has found worth trying, as far as it is text.
+pub fn corpus(fuzzer: &str) -> Vec<String> {
+    let folder = format!("{}/fuzz/corpus/{fuzzer}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(&folder).expect("a corpus");
+    let texts: Vec<String> = files
+        .filter_map(|file| std::fs::read_to_string(file.expect("a file").path()).ok())
+        .collect();
+    assert!(texts.len() > 100, "{} in {folder}", texts.len());
+    texts
 }
 
 /// Alice's `GET` through an HTTP API, with this query.

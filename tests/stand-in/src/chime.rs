@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -219,6 +219,11 @@ impl StandIn {
         by_message.insert(message_id.into(), faults);
     }
 
+    /// Turns its clock to so many seconds ahead of the machine's, or with a minus behind it.
+    pub fn turn_clock(&self, seconds_ahead: i64) {
+        self.service.state().seconds_ahead = seconds_ahead;
+    }
+
     /// All calls on record, in order of arrival. Warm-ups are none.
     pub fn calls(&self) -> Vec<Call> {
         self.service.state().calls.values().cloned().collect()
@@ -274,6 +279,7 @@ struct State {
     script: VecDeque<Fault>,
     always: Option<Fault>,
     by_message: HashMap<String, VecDeque<Fault>>,
+    seconds_ahead: i64,
     calls: BTreeMap<u64, Call>,
     next_call: u64,
     in_flight: usize,
@@ -414,13 +420,17 @@ impl Service {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + time::Duration::seconds(self.state().seconds_ahead)
+    }
+
     async fn serve(self: Arc<Self>, request: Request, secure: bool) -> Watched {
         let request_id = request_id();
         let opens = request.target == "/" && request.header("authorization").is_none();
         if opens && (request.method == "GET" || request.method == "HEAD") {
             self.state().warm_ups += 1;
             let answer = Refusal::unknown_operation().answer();
-            return complete(answer, &request_id).into();
+            return complete(answer, &request_id, self.now()).into();
         }
         let asked = Asked::read(&request);
         let mut in_flight = self.record(&request, &asked, secure, &request_id);
@@ -438,7 +448,7 @@ impl Service {
                 })
             }
         };
-        let reply = reply.map_answer(&|answer| complete(answer, &request_id));
+        let reply = reply.map_answer(&|answer| complete(answer, &request_id, self.now()));
         in_flight.status = reply.status();
         Watched {
             reply,
@@ -487,7 +497,7 @@ impl Service {
         if asked.operation == Operation::Unknown {
             return Some(Refusal::unknown_operation());
         }
-        if let Err(error) = self.verifier.verify(request, SystemTime::now()) {
+        if let Err(error) = self.verifier.verify(request, self.now().into()) {
             return Some(error.into());
         }
         let bearer = request.header("x-amz-chime-bearer")?;
@@ -663,11 +673,11 @@ fn json_answer(status: u16, body: &Value) -> Answer {
 }
 
 /// Adds what every answer of AWS's bears. SDKs set their clock by the date.
-fn complete(answer: Answer, request_id: &str) -> Answer {
+fn complete(answer: Answer, request_id: &str, now: OffsetDateTime) -> Answer {
     let format = format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
-    let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
+    let date = now.format(format).unwrap_or_default();
     answer
         .with("x-amzn-RequestId", request_id)
         .with("date", &date)
