@@ -37,7 +37,7 @@ function show(user) {
     },
     message(message) {
       if (!items.has(message.id)) {
-        items.set(message.id, messages.appendChild(item(message)));
+        items.set(message.id, messages.appendChild(item(message, user)));
         messages.scrollTop = messages.scrollHeight;
       }
       if (message.own) update(items.get(message.id), message, user);
@@ -62,32 +62,30 @@ function show(user) {
   app.connect();
 }
 
-function item({ own, sender, text }) {
+function item({ own, sender, text }, user) {
   const item = stamp(own ? 'own' : 'other');
   item.querySelector('.text').textContent = text;
   if (!own) {
     const { name } = settings.users.find(({ arn }) => arn === sender);
     item.querySelector('.from').textContent = name;
+    news.textContent = `${user.name} hears from ${name}: “${text}”`;
   }
   return item;
 }
 
-/** Shows what is known of a message with and without the endpoint. */
+/** Shows what is known of a user's own message without and with the endpoint. */
 function update(item, { text, alone, asked, notKept, trouble }, user) {
-  const status = notKept && asked.status === 'PENDING' ? 'NOT_KEPT' : asked.status;
-  say('.alone', alone.status, 'by the websocket alone');
-  say('.asked', status, 'with this endpoint');
+  const statuses = [alone.status, notKept && asked.status === 'PENDING' ? 'NOT_KEPT' : asked.status];
+  // A status of tomorrow is undecided, as far as this page knows.
+  const words = statuses.map((status) => WORDS[status] ?? 'Pending');
+  item.querySelectorAll('dd').forEach((shown, i) => {
+    shown.dataset.status = statuses[i];
+    shown.textContent = words[i];
+  });
   item.querySelector('.note').textContent =
-    trouble ?? (status === 'NOT_KEPT' ? 'Not found: Chime keeps no message that was denied.' : '');
-
-  function say(place, status, source) {
-    const shown = item.querySelector(place);
-    if (shown.dataset.status === status) return;
-    shown.dataset.status = status;
-    // A status of tomorrow is undecided, as far as this page knows.
-    shown.textContent = WORDS[status] ?? 'Pending';
-    news.textContent = `${user.name}, “${text}”: ${shown.textContent} ${source}.`;
-  }
+    trouble ?? (notKept ? 'Not found: Chime keeps no denied message.' : '');
+  const said = `${user.name}, “${text}”: ${words[0]} by the websocket alone, ${words[1]} with this endpoint.`;
+  if (item.dataset.said !== said) news.textContent = item.dataset.said = said;
 }
 
 function stamp(name) {
