@@ -1,5 +1,5 @@
 //! An HTTP API of API Gateway, as far as this function sees it: a JWT authorizer, and events in
-//! payload format 2.0.
+//! payload format 2.0. Its own answers have CORS headers, too, as those of an HTTP API have.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +10,12 @@ use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::types::{ChannelMessagePersistenceType, ChannelMessageType};
 use chime_message_status::api::{App, Invocation};
 use serde_json::{Map, Value, json};
+use stand_in::flow::Outcome;
 use stand_in::http::{Answer, Request, Server, ServerOptions};
 
-use crate::APP_INSTANCE;
 use crate::tokens::Issuer;
+use crate::user_arn;
+use crate::websocket::{Events, Sent};
 
 /// What Lambda's own limit would be.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
@@ -21,9 +23,12 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 /// The gateway and what stands behind it.
 pub struct Gateway {
     pub app: App,
-    pub issuer: Issuer,
+    pub issuer: Arc<Issuer>,
     pub sender: Client,
     pub channel: String,
+    pub events: Events,
+    /// The function's `ALLOWED_ORIGINS`.
+    pub origins: String,
 }
 
 /// Listens until the server is dropped.
@@ -41,13 +46,36 @@ impl Gateway {
             .header("authorization")
             .and_then(|value| value.strip_prefix("Bearer "))
             .and_then(|token| self.issuer.verify(token));
-        match (claims, request.method.as_str()) {
-            (Some(claims), "POST") if request.path() == "/send" => self.send(request, claims).await,
+        match (claims, request.method.as_str(), request.path()) {
             // A browser asks whether it may ask before it shows a token.
-            (None, "OPTIONS") => self.invoke(request, None).await,
-            (None, _) => Answer::new(401, "application/json", r#"{"message":"Unauthorized"}"#)
-                .with("www-authenticate", "Bearer"),
-            (Some(claims), _) => self.invoke(request, Some(claims)).await,
+            (_, "OPTIONS", "/send") => self.with_cors(request, Answer::new(204, "", "")),
+            (None, "OPTIONS", _) => self.invoke(request, None).await,
+            (None, _, _) => {
+                let refusal = Answer::new(401, "application/json", r#"{"message":"Unauthorized"}"#);
+                self.with_cors(request, refusal.with("www-authenticate", "Bearer"))
+            }
+            (Some(claims), "POST", "/send") => {
+                let answer = self.send(request, &claims).await;
+                self.with_cors(request, answer)
+            }
+            (Some(claims), _, _) => self.invoke(request, Some(claims)).await,
+        }
+    }
+
+    /// What lets a page read an answer that is not the function's.
+    fn with_cors(&self, request: &Request, answer: Answer) -> Answer {
+        let answer = answer.with("vary", "origin");
+        let mut allowed = self.origins.split(',').map(str::trim);
+        match request.header("origin") {
+            Some(origin) if allowed.any(|allowed| allowed == origin || allowed == "*") => answer
+                .with("access-control-allow-origin", origin)
+                .with("access-control-allow-methods", "POST")
+                .with(
+                    "access-control-allow-headers",
+                    "authorization, content-type",
+                )
+                .with("access-control-expose-headers", "retry-after"),
+            _ => answer,
         }
     }
 
@@ -67,32 +95,48 @@ impl Gateway {
             .fold(answer, |answer, (name, value)| answer.with(name, value))
     }
 
-    /// What a front end does with Chime itself: sends a message, whose fate the query decides.
-    /// Answers with nothing but the message's id, so that a shell can keep it.
-    async fn send(&self, request: &Request, claims: Map<String, Value>) -> Answer {
+    /// What a front end does with Chime itself: sends a message, whose fate the query decides, and
+    /// whose text is the body. Answers with nothing but the message's id, so that a shell can keep it.
+    async fn send(&self, request: &Request, claims: &Map<String, Value>) -> Answer {
         let query: Map<String, Value> = form_urlencoded::parse(request.query().as_bytes())
             .map(|(name, value)| {
                 let number = value.parse::<u64>().ok().map(Value::from);
                 (name.into_owned(), number.unwrap_or_else(|| value.into()))
             })
             .collect();
-        let user = claims
-            .get("sub")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let metadata = json!({ "flow": query }).to_string();
+        let sender = user_arn(claims);
+        let content = match String::from_utf8_lossy(&request.body).into_owned() {
+            empty if empty.is_empty() => "hello".to_owned(),
+            text => text,
+        };
         let sent = self
             .sender
             .send_channel_message()
-            .chime_bearer(format!("{APP_INSTANCE}/user/{user}"))
+            .chime_bearer(&sender)
             .channel_arn(&self.channel)
-            .content("hello")
+            .content(&content)
             .r#type(ChannelMessageType::Standard)
             .persistence(ChannelMessagePersistenceType::Persistent)
-            .metadata(json!({ "flow": query }).to_string())
+            .metadata(&metadata)
             .send()
             .await;
         match sent {
-            Ok(sent) => Answer::new(201, "text/plain", sent.message_id().unwrap_or_default()),
+            Ok(sent) => {
+                let id = sent.message_id.unwrap_or_default();
+                if let Ok(Some(outcome)) = Outcome::from_metadata(&metadata) {
+                    let id = id.clone();
+                    self.events.tell(
+                        Sent {
+                            id,
+                            sender,
+                            content,
+                        },
+                        outcome,
+                    );
+                }
+                Answer::new(201, "text/plain", id)
+            }
             Err(error) => Answer::new(400, "text/plain", error.into_service_error().to_string()),
         }
     }

@@ -1,14 +1,16 @@
-//! Everything on this machine, without an AWS account: a stand-in for Chime, and in front of the
-//! function's own code a gateway that verifies tokens as an HTTP API does.
+//! Everything on this machine, without an AWS account: a stand-in for Chime, in front of the
+//! function's own code a gateway that verifies tokens as an HTTP API does, and a page to look at.
 //!
-//!     cargo run --example local -- [--port 8787] [--chime-port 8788]
+//!     cargo run --example local -- [--port 8787] [--chime-port 8788] [--page-port 8789]
 
 // What ships may not stop on any input; a tool that somebody runs by hand may.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod gateway;
+mod page;
 mod tokens;
+mod websocket;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -22,11 +24,14 @@ use aws_sdk_chimesdkmessaging::config::Credentials;
 use chime_message_status::api::App;
 use chime_message_status::chime::Chime;
 use chime_message_status::config::Config;
+use serde_json::{Map, Value, json};
 use stand_in::chime::{Options, StandIn};
 use stand_in::flow::{Message, Outcome};
+use tokio::sync::SetOnce;
 
 use gateway::Gateway;
 use tokens::Issuer;
+use websocket::Events;
 
 /// The ids that the files in `events/` have, so that these can be sent to the stand-in as they are.
 pub const APP_INSTANCE: &str =
@@ -59,9 +64,13 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         channel_arn: channel.clone(),
         sub_channel_id: None,
         message_id: MESSAGE.to_owned(),
-        sender: format!("{APP_INSTANCE}/user/{ALICE}"),
+        sender: user(ALICE),
         outcome: Outcome::sent(),
     });
+
+    let settings = Arc::new(SetOnce::new());
+    let page = page::serve(on_loopback(ports.page), Arc::clone(&settings)).await?;
+    let origins = origins(page.addr().port());
 
     let options = Options::default().credentials;
     let credentials = Credentials::new(
@@ -74,7 +83,10 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(stand_in.https_url())
         .credentials_provider(credentials.clone());
-    let config = Config::from_lookup(variable, |_| Ok(stand_in.ca_pem().into()))?;
+    let config = Config::from_lookup(
+        |name| variable(name, &origins),
+        |_| Ok(stand_in.ca_pem().into()),
+    )?;
     let chime = Chime::new(&config, loader).await?;
     let sender = Client::from_conf(
         aws_sdk_chimesdkmessaging::Config::builder()
@@ -85,19 +97,45 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             .credentials_provider(credentials)
             .build(),
     );
-    let issuer = Issuer::new()?;
+    let issuer = Arc::new(Issuer::new()?);
     let (alice, bob) = (issuer.token(ALICE)?, issuer.token(BOB)?);
+    let events = Events::of(channel.clone());
+    let websocket = websocket::serve(on_loopback(0), Arc::clone(&issuer), events.clone()).await?;
     let gateway = Gateway {
         app: App::new(config, chime),
         issuer,
         sender,
         channel: channel.clone(),
+        events,
+        origins,
     };
     let server = gateway::serve(on_loopback(ports.gateway), Arc::new(gateway)).await?;
 
+    let (gateway, websocket) = (
+        format!("http://{}", server.addr()),
+        format!("ws://{websocket}"),
+    );
+    // A real page gets its user's token from a login. This one plays two users, and the tokens are
+    // good for nothing but this process.
+    let json = json!({
+        "gateway": gateway,
+        "websocket": websocket,
+        "channelArn": channel,
+        "users": [
+            { "name": "Alice", "arn": user(ALICE), "token": alice },
+            { "name": "Bob", "arn": user(BOB), "token": bob },
+        ],
+    });
+    settings.set(page::Settings {
+        gateway: gateway.clone(),
+        websocket,
+        json,
+    })?;
+
     print_guide(
-        &format!("http://{}", server.addr()),
+        &gateway,
         &stand_in.http_url(),
+        &format!("http://{}", page.addr()),
         &channel,
         &alice,
         &bob,
@@ -106,16 +144,40 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
+/// The ARN of the user that a token's claims tell of.
+fn user_arn(claims: &Map<String, Value>) -> String {
+    user(
+        claims
+            .get("sub")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+    )
+}
+
+fn user(id: &str) -> String {
+    format!("{APP_INSTANCE}/user/{id}")
+}
+
+/// Whose pages may call: ours, by both of this machine's names, and those that the caller allows.
+fn origins(page: u16) -> String {
+    let ours = format!("http://127.0.0.1:{page},http://localhost:{page}");
+    match std::env::var("ALLOWED_ORIGINS") {
+        Ok(theirs) if theirs.trim() == "*" => theirs,
+        Ok(theirs) => format!("{ours},{theirs}"),
+        Err(_) => ours,
+    }
+}
+
 /// The function's environment: the caller's own variables where they mean something here, and what
 /// Lambda would set.
-fn variable(name: &str) -> Option<OsString> {
+fn variable(name: &str, origins: &str) -> Option<OsString> {
     match name {
         "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),
         "AWS_CA_BUNDLE" => Some("the stand-in's own".into()),
-        "ALLOWED_ORIGINS"
-        | "MAX_WAIT_SECONDS"
-        | "CHIME_CONNECT_TIMEOUT_MS"
-        | "CHIME_ATTEMPT_TIMEOUT_MS" => std::env::var_os(name),
+        "ALLOWED_ORIGINS" => Some(origins.into()),
+        "MAX_WAIT_SECONDS" | "CHIME_CONNECT_TIMEOUT_MS" | "CHIME_ATTEMPT_TIMEOUT_MS" => {
+            std::env::var_os(name)
+        }
         name if name.starts_with("AWS_LAMBDA_") => Some("local".into()),
         _ => None,
     }
@@ -124,19 +186,23 @@ fn variable(name: &str) -> Option<OsString> {
 struct Ports {
     gateway: u16,
     chime: u16,
+    page: u16,
 }
 
 impl Ports {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: cargo run --example local -- [--port PORT] [--chime-port PORT]";
+        let usage = "usage: cargo run --example local -- \
+                     [--port PORT] [--chime-port PORT] [--page-port PORT]";
         let mut ports = Self {
             gateway: 8787,
             chime: 8788,
+            page: 8789,
         };
         while let Some(argument) = arguments.next() {
             let port = match argument.as_str() {
                 "--port" => &mut ports.gateway,
                 "--chime-port" => &mut ports.chime,
+                "--page-port" => &mut ports.page,
                 other => return Err(format!("{other} is not known; {usage}")),
             };
             *port = arguments
@@ -152,13 +218,16 @@ fn on_loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn print_guide(gateway: &str, chime: &str, channel: &str, alice: &str, bob: &str) {
+fn print_guide(gateway: &str, chime: &str, page: &str, channel: &str, alice: &str, bob: &str) {
     let ask =
         format!("curl -isG {gateway}/message-status -d channelArn={channel} -d messageId=$ID");
     println!(
         r#"
 The gateway is {gateway}, the stand-in for Chime {chime}. Ctrl-C ends both.
-Paste these into another terminal:
+
+See it in a browser: {page}
+
+Or paste these into another terminal:
 
 ALICE={alice}
 BOB={bob}

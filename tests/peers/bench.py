@@ -138,7 +138,8 @@ class Local:
 @contextlib.contextmanager
 def local(**variables):
     """`cargo run --example local` with these variables, on ports that it finds free itself."""
-    command = ["cargo", "run", "--quiet", "--example", "local", "--", "--port", "0", "--chime-port", "0"]
+    ports = [argument for name in ("port", "chime-port", "page-port") for argument in (f"--{name}", "0")]
+    command = ["cargo", "run", "--quiet", "--example", "local", "--", *ports]
     with process(command, cwd=ROOT, env=os.environ | variables) as (example, written):
 
         def guide():

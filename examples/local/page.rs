@@ -1,0 +1,60 @@
+//! The page, on an origin of its own: what it asks of the gateway, it asks across origins.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use stand_in::http::{Answer, Request, Server, ServerOptions};
+use tokio::sync::SetOnce;
+
+const FILES: [(&str, &str, &str); 6] = [
+    ("/", "text/html", include_str!("page/index.html")),
+    ("/page.css", "text/css", include_str!("page/page.css")),
+    ("/page.js", "text/javascript", include_str!("page/page.js")),
+    ("/app.js", "text/javascript", include_str!("page/app.js")),
+    (
+        "/client.js",
+        "text/javascript",
+        include_str!("page/client.js"),
+    ),
+    ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+];
+
+/// What the page has to know.
+#[derive(Debug)]
+pub struct Settings {
+    pub gateway: String,
+    pub websocket: String,
+    /// For `/settings.json`.
+    pub json: Value,
+}
+
+/// Listens until the server is dropped. The settings may follow, because the gateway has to know
+/// this origin before it starts.
+pub async fn serve(address: SocketAddr, settings: Arc<SetOnce<Settings>>) -> io::Result<Server> {
+    Server::start(ServerOptions::plain(address), move |request| {
+        let settings = Arc::clone(&settings);
+        async move { answer(&request, settings.wait().await) }
+    })
+    .await
+}
+
+fn answer(request: &Request, settings: &Settings) -> Answer {
+    let file = FILES.iter().find(|(path, _, _)| *path == request.path());
+    let answer = match (file, request.path()) {
+        (Some((_, kind, text)), _) => Answer::new(200, &format!("{kind}; charset=utf-8"), *text),
+        (None, "/settings.json") => Answer::new(200, "application/json", settings.json.to_string()),
+        (None, _) => Answer::new(404, "text/plain", "There is nothing here."),
+    };
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self' {} {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        settings.gateway, settings.websocket
+    );
+    answer
+        .with("content-security-policy", &policy)
+        .with("x-content-type-options", "nosniff")
+        .with("referrer-policy", "no-referrer")
+        .with("cache-control", "no-store")
+}
