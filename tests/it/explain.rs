@@ -150,7 +150,11 @@ async fn a_preflight_has_no_user_and_needs_none() {
     let said = explain(sample("preflight"), &[], &allowed).await;
     said.assert(0, &["a preflight, which is answered to anybody"]);
     let said = explain(sample("preflight"), &[], &variables).await;
-    said.assert(1, &["refused     method-not-allowed (405)"]);
+    let lists = "The `allow` header lists the methods that are.";
+    said.assert(
+        1,
+        &[&format!("refused     method-not-allowed (405): {lists}")],
+    );
 }
 
 #[tokio::test]
@@ -160,7 +164,7 @@ async fn the_refused_events_are_refused_by_their_problem_s_name_and_with_the_rea
     said.assert(
         1,
         &[
-            "refused     unauthenticated (401)",
+            "refused     unauthenticated (401): no authorizer said anything",
             "no authorizer that let somebody in",
         ],
     );
