@@ -34,6 +34,7 @@ function show(user) {
       connection.checked = open;
       state.textContent = open ? 'open' : 'cut';
       section.classList.toggle('cut', !open);
+      news.textContent = `${user.name}’s websocket is ${state.textContent}.`;
     },
     message(message) {
       if (!items.has(message.id)) {
