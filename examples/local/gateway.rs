@@ -125,15 +125,12 @@ impl Gateway {
             Ok(sent) => {
                 let id = sent.message_id.unwrap_or_default();
                 if let Ok(Some(outcome)) = Outcome::from_metadata(&metadata) {
-                    let id = id.clone();
-                    self.events.tell(
-                        Sent {
-                            id,
-                            sender,
-                            content,
-                        },
-                        outcome,
-                    );
+                    let sent = Sent {
+                        id: id.clone(),
+                        sender,
+                        content,
+                    };
+                    self.events.tell(sent, outcome);
                 }
                 Answer::new(201, "text/plain", id)
             }

@@ -109,6 +109,7 @@ export class App {
 
   #learn(message, news) {
     message.asked = merge(message.asked, news);
+    message.trouble = undefined;
     if (!isPending(message)) stopWaiting(message);
     this.#on.message(message);
   }

@@ -34,6 +34,7 @@ function show(user) {
       connection.checked = open;
       state.textContent = open ? 'open' : 'cut';
       section.classList.toggle('cut', !open);
+      news.textContent = `${user.name}’s websocket is ${state.textContent}.`;
     },
     message(message) {
       if (!items.has(message.id)) {
@@ -83,7 +84,7 @@ function update(item, { text, alone, asked, notKept, trouble }, user) {
     shown.textContent = words[i];
   });
   item.querySelector('.note').textContent =
-    trouble ?? (notKept ? 'Not found: Chime keeps no denied message.' : '');
+    trouble ?? (statuses[1] === 'NOT_KEPT' ? 'Not found: Chime keeps no denied message.' : '');
   const said = `${user.name}, “${text}”: ${words[0]} by the websocket alone, ${words[1]} with this endpoint.`;
   if (item.dataset.said !== said) news.textContent = item.dataset.said = said;
 }
