@@ -12,8 +12,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use aws_smithy_types::base64;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
@@ -140,8 +139,7 @@ impl<'a> Event<'a> {
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.body {
             None | Some(Json::Null) => Body::Text(Cow::Borrowed("")),
-            Some(Json::String(text)) if self.body_is_base64 => STANDARD
-                .decode(text.as_ref())
+            Some(Json::String(text)) if self.body_is_base64 => base64::decode(text)
                 .ok()
                 .and_then(|bytes| String::from_utf8(bytes).ok())
                 .map_or(Body::Undecodable, |text| Body::Text(Cow::Owned(text))),

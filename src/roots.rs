@@ -7,8 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use aws_smithy_types::base64;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
@@ -79,8 +78,8 @@ fn certificates(
 ) -> impl Iterator<Item = Result<CertificateDer<'static>, RootsError>> + '_ {
     text.split(BEGIN).skip(1).map(|section| {
         let (body, _) = section.split_once(END).ok_or(RootsError::NotPem)?;
-        let base64: String = body.lines().map(str::trim).collect();
-        let der = STANDARD.decode(base64).map_err(|_| RootsError::NotPem)?;
+        let lines: String = body.lines().map(str::trim).collect();
+        let der = base64::decode(lines).map_err(|_| RootsError::NotPem)?;
         Ok(der.into())
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_smithy_types::base64;
 use serde_json::{Value, json};
 use stand_in::fault::Fault;
 use stand_in::flow::{Message, Outcome};
@@ -194,18 +195,13 @@ async fn a_body_may_come_in_base64() {
     let mut event = post("", "");
     let text = messages(&["m"]).to_string();
     event["isBase64Encoded"] = true.into();
-    event["body"] = base64(&text).into();
+    event["body"] = base64::encode(&text).into();
     assert_eq!(said(&world.ask(&event).await), expect(&[("m", "SENT")]));
     for body in [json!("%%%"), json!("/w=="), json!(7), json!({"a": 1})] {
         event["body"] = body;
         assert_eq!(world.ask(&event).await.fields(), ["body"]);
     }
     assert_eq!(world.calls().len(), 1);
-}
-
-fn base64(text: &str) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(text)
 }
 
 /// The promise, read off the stand-in's own record.
