@@ -1,5 +1,6 @@
 //! Candidates beside each other: in every round a fresh process of each, one after the other, so that
-//! whatever else the machine does, it does to all of them.
+//! whatever else the machine does, it does to all of them. Each round has an order of its own, because
+//! it matters who came before: a big process leaves cold caches, one of the same program warm ones.
 
 use std::path::Path;
 use std::time::Instant;
@@ -13,8 +14,10 @@ const FURTHER: usize = 200;
 
 pub async fn measure(rounds: usize, candidates: &[&str]) -> Outcome<Value> {
     let mut figures = Map::new();
+    let mut candidates = candidates.to_vec();
     for round in 1..=rounds {
-        for candidate in candidates {
+        fastrand::shuffle(&mut candidates);
+        for candidate in &candidates {
             let [name, roots, binary] = candidate.splitn(3, ':').collect::<Vec<_>>()[..] else {
                 return Err("a candidate is NAME:ROOTS:BINARY".into());
             };
