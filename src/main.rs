@@ -3,11 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::{BehaviorVersion, ConfigLoader};
-use aws_credential_types::provider::ProvideCredentials;
 use chime_message_status::api::App;
-use chime_message_status::chime::Chime;
+use chime_message_status::chime::{self, Chime};
 use chime_message_status::config::Config;
 use chime_message_status::{lambda, telemetry};
 use lambda_http::Error;
@@ -31,19 +28,7 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<(), Error> {
     let config = Config::from_lookup(|name| std::env::var_os(name), |path| std::fs::read(path))?;
-    let chime = Chime::new(&config, loader().await).await?;
+    let chime = Chime::new(&config, chime::loader().await).await?;
     chime.warm_up(WARM_UP).await;
     lambda::run(App::new(config, chime)).await
-}
-
-/// Lambda hands the role's credentials over in the environment, which is where the SDK looks first.
-/// Setting up the places where it would look next, a client for STS among them, is a tenth of a cold
-/// start.
-async fn loader() -> ConfigLoader {
-    let loader = aws_config::defaults(BehaviorVersion::latest());
-    let environment = EnvironmentVariableCredentialsProvider::new();
-    match environment.provide_credentials().await {
-        Ok(_) => loader.credentials_provider(environment),
-        Err(_) => loader,
-    }
 }

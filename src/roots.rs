@@ -11,6 +11,9 @@ use aws_smithy_types::base64;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
+/// Where macOS has its file, which `openssl-probe` does not know.
+const OF_MACOS: &str = "/etc/ssl/cert.pem";
+
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
@@ -37,11 +40,11 @@ impl std::error::Error for RootsError {}
 /// The roots that the system keeps, wherever it keeps them. The file has them all, so the folder
 /// beside it, with one file for each, is not read, too. What in it is broken is left out.
 pub(crate) fn of_the_system(file: impl Fn(&Path) -> io::Result<Vec<u8>>) -> RootCertStore {
-    let found = openssl_probe::probe()
+    let path = openssl_probe::probe()
         .cert_file
-        .and_then(|path| file(&path).ok());
+        .unwrap_or_else(|| OF_MACOS.into());
     // A system without any can still ask over http://; over https:// every call says what is missing.
-    let pem = found.unwrap_or_default();
+    let pem = file(&path).unwrap_or_default();
     store(certificates(&text(&pem)).flatten())
 }
 
