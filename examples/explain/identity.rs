@@ -30,6 +30,9 @@ const ATTRIBUTES: [&str; 17] = [
     "zoneinfo",
 ];
 
+/// The name of the session in which an identity pool's users assume their role: all of them in the same.
+const POOL_SESSION: &str = "CognitoIdentityCredentials";
+
 fn is_attribute(name: &str) -> bool {
     name.starts_with("custom:") || ATTRIBUTES.contains(&name)
 }
@@ -220,6 +223,13 @@ fn name_warnings(
              nobody but a service of yours can assume it."
                 .to_owned(),
         );
+    }
+    let value = identity.and_then(|identity| identity.value(name));
+    if value.is_some_and(|value| value.ends_with(POOL_SESSION)) {
+        warnings.push(format!(
+            "All users of an identity pool have the same {{{shown}}}, and would be one user: take \
+             {{cognitoIdentityId}}."
+        ));
     }
     warnings
 }

@@ -320,6 +320,21 @@ async fn claims_that_users_can_write_and_names_that_callers_choose_are_warned_ab
 }
 
 #[tokio::test]
+async fn a_name_that_all_users_of_an_identity_pool_share_is_warned_about() {
+    for event in ["http-api-iam", "rest-api-iam"] {
+        for name in ["roleSessionName", "userId", "callerId"] {
+            let said = by(&by_claim(name), &sample(event)).await;
+            let warning =
+                format!("warning     All users of an identity pool have the same {{{name}}}");
+            said.assert(0, &[&warning]);
+        }
+        let said = by(&by_claim("cognitoIdentityId"), &sample(event)).await;
+        said.assert(0, &["maps to"]);
+        assert!(!said.text.contains("warning"), "{}", said.text);
+    }
+}
+
+#[tokio::test]
 async fn an_access_token_where_an_id_token_is_needed_is_warned_about() {
     let warning = "This is an access token, and {custom:id} is in ID tokens";
     let claims = |token_use: &str| with_claims(json!({"sub": "alice", "token_use": token_use}));
