@@ -130,6 +130,14 @@ impl World {
         self.ask_bytes(event.to_string()).await
     }
 
+    /// The next request is answered, and rightly.
+    pub async fn assert_works(&self) {
+        self.put(Fate::sent());
+        self.ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+    }
+
     /// Invokes with Lambda's longest sensible time-out.
     pub async fn ask_bytes(&self, event: impl Into<Vec<u8>>) -> Reply {
         self.ask_within(event, Duration::from_secs(29)).await

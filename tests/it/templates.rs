@@ -678,15 +678,20 @@ fn metrics(template: &Template) -> Vec<(String, String, Vec<String>)> {
     found
 }
 
-#[tokio::test]
-async fn every_metric_of_the_templates_is_one_that_the_function_emits() {
+/// What the function logs of a request for a message that is not there.
+async fn record_of_a_problem() -> Value {
     let world = World::new().await;
     let event = get_message("none", "");
     world
         .ask(&event)
         .await
         .assert_problem(404, "message-not-found");
-    let record = world.record(request_id(&event)).await;
+    world.record(request_id(&event)).await
+}
+
+#[tokio::test]
+async fn every_metric_of_the_templates_is_one_that_the_function_emits() {
+    let record = record_of_a_problem().await;
     let directive = &record["_aws"]["CloudWatchMetrics"][0];
     let own = text(&directive["Namespace"]);
     assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
@@ -1025,13 +1030,7 @@ fn the_operators_page_explains_every_alarm_and_every_metric() {
 
 #[tokio::test]
 async fn the_operators_page_explains_every_member_of_the_record() {
-    let world = World::new().await;
-    let event = get_message("none", "");
-    world
-        .ask(&event)
-        .await
-        .assert_problem(404, "message-not-found");
-    let record = world.record(request_id(&event)).await;
+    let record = record_of_a_problem().await;
     let mut members: BTreeSet<_> = keys(&record)
         .filter(|name| !known_metrics().contains(name))
         .collect();

@@ -12,11 +12,7 @@ use crate::support::{
 #[tokio::test]
 async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
     let world = World::new().await;
-    world.put(Outcome::sent());
-    world
-        .ask(&get_message(MESSAGE, ""))
-        .await
-        .assert_status("SENT");
+    world.assert_works().await;
     let [call] = &world.calls()[..] else {
         panic!("one call");
     };
@@ -78,11 +74,7 @@ async fn a_session_token_goes_along() {
     let mut options = Options::default();
     options.credentials.session_token = Some("session".into());
     let world = World::of(options, &[("AWS_SESSION_TOKEN", "session")]).await;
-    world.put(Outcome::sent());
-    world
-        .ask(&get_message(MESSAGE, ""))
-        .await
-        .assert_status("SENT");
+    world.assert_works().await;
 }
 
 #[tokio::test]
@@ -137,11 +129,7 @@ async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_els
 #[tokio::test]
 async fn the_connection_is_opened_before_the_first_request_without_a_signature_or_a_bearer() {
     let world = World::new().await;
-    world.put(Outcome::sent());
-    world
-        .ask(&get_message(MESSAGE, ""))
-        .await
-        .assert_status("SENT");
+    world.assert_works().await;
     assert_eq!(world.chime.warm_ups(), 1);
     assert_eq!(
         world.chime.open_connections(),
