@@ -1,5 +1,5 @@
-//! From what the gateway's authorizer says to the [`Caller`]. The only room that knows what
-//! authorizers look like, and the only way to a bearer.
+//! From what the gateway's authorizer says to the [`Caller`]. Nothing outside this room reads an
+//! authorizer's words, and nothing else leads to a bearer.
 //!
 //! Values come from the authorizer context of the event and from nowhere else; which part of it is
 //! decided by its shape alone, before any name is looked up, so that a name that is missing in the

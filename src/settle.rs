@@ -242,8 +242,7 @@ where
     pending.or(failure)
 }
 
-/// `duration` times a random factor, so that a thousand clients that lost the same websocket do not
-/// stay in step.
+/// `duration` times a random factor, so that clients which were cut off together fall out of step.
 fn jittered(duration: Duration, factor: std::ops::Range<f64>) -> Duration {
     let width = factor.end - factor.start;
     duration.mul_f64(factor.start + width * fastrand::f64())
