@@ -1,9 +1,9 @@
 //! The HTTP API: one way in, [`App::answer`], and one way out, [`Response`].
 
+mod batch_get_status;
 mod cors;
 mod fields;
-mod many;
-mod one;
+mod get_status;
 mod response;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,30 +12,30 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-pub use many::Many;
-pub use one::One;
+pub use batch_get_status::BatchGetStatus;
+pub use get_status::GetStatus;
 pub use response::Response;
 
-use crate::caller::{Caller, Refusal};
-use crate::chime::{Chime, ChimeError, ErrorKind};
+use crate::caller::{Caller, IdentityError};
+use crate::chime::{ChimeClient, ChimeError, ErrorKind};
 use crate::config::Config;
 use crate::domain::{MessageRef, MessageStatus};
 use crate::event::Event;
 use crate::problem::{Problem, ProblemType};
-use crate::settle::{Answer, Outlook, Pace, Plan, settle};
-use crate::telemetry::{Record, Tally};
+use crate::settle::{Answer, RateLimiter, RetryClass, RetryPolicy, settle};
+use crate::telemetry::{Record, RequestMetrics};
 
 /// The last segment of the only path. A stage or a base path may stand before it.
 const ROUTE: &str = "message-status";
 /// A REST API gives up after 29 s, and has spent some of them before we see the request.
-const GATEWAY_PATIENCE: Duration = Duration::from_secs(28);
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(28);
 /// What the way from an answer to the gateway may take.
-const RESERVE: Duration = Duration::from_millis(500);
+const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
 
 /// The function, ready to answer.
 pub struct App {
     config: Config,
-    chime: Chime,
+    chime: ChimeClient,
     has_answered: AtomicBool,
 }
 
@@ -48,31 +48,31 @@ pub struct Invocation<'i> {
 }
 
 /// What a request asks for, with nothing left in it that could be wrong.
-pub enum Question {
+pub enum Operation {
     /// `GET` and `HEAD`.
-    One(One),
+    GetStatus(GetStatus),
     /// `POST`.
-    Many(Many),
+    BatchGetStatus(BatchGetStatus),
     /// `OPTIONS`, which asks before anybody is known.
     Preflight,
 }
 
-impl Question {
+impl Operation {
     /// Reads a request of `caller`, or of nobody.
     ///
     /// # Errors
     /// The [`Problem`] to answer with, when there is nothing that Chime could be asked.
     pub fn read(
         event: &Event<'_>,
-        caller: Result<Caller, Refusal>,
+        caller: Result<Caller, IdentityError>,
         config: &Config,
     ) -> Result<Self, Problem> {
         if event.path.rsplit('/').next() != Some(ROUTE) {
             return Err(Problem::new(ProblemType::RouteNotFound));
         }
         match event.method() {
-            "GET" | "HEAD" => One::read(event, caller?).map(Self::One),
-            "POST" => Many::read(event, caller?).map(Self::Many),
+            "GET" | "HEAD" => GetStatus::read(event, caller?).map(Self::GetStatus),
+            "POST" => BatchGetStatus::read(event, caller?).map(Self::BatchGetStatus),
             "OPTIONS" if config.origins.is_some() => Ok(Self::Preflight),
             _ => Err(Problem::new(ProblemType::MethodNotAllowed)),
         }
@@ -81,8 +81,8 @@ impl Question {
     /// The messages in the order asked, each of them in a channel of the caller's own app instance.
     pub fn messages(&self) -> &[MessageRef] {
         match self {
-            Self::One(one) => std::slice::from_ref(&one.message),
-            Self::Many(many) => &many.messages,
+            Self::GetStatus(one) => std::slice::from_ref(&one.message),
+            Self::BatchGetStatus(many) => &many.messages,
             Self::Preflight => &[],
         }
     }
@@ -90,7 +90,7 @@ impl Question {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, chime: Chime) -> Self {
+    pub fn new(config: Config, chime: ChimeClient) -> Self {
         Self {
             config,
             chime,
@@ -115,14 +115,14 @@ impl App {
             id: request_id,
             started,
             answer_by: answer_by(started, invocation.deadline),
-            tally: Mutex::default(),
+            metrics: Mutex::default(),
         };
         let answered = match &event {
             Ok(event) => request.serve(event).await,
             Err(malformed) => Err(Problem::because(ProblemType::InternalError, malformed)),
         };
         let response = answered.unwrap_or_else(|problem| {
-            request.tally().problem(&problem);
+            request.metrics().problem(&problem);
             Response::problem(&problem, request_id, self.methods())
         });
         self.finish(
@@ -160,8 +160,8 @@ impl App {
             http_status: response.status(),
             cold_start: !self.has_answered.swap(true, Ordering::Relaxed),
             total: request.started.elapsed(),
-            tally: request
-                .tally
+            metrics: request
+                .metrics
                 .into_inner()
                 .unwrap_or_else(PoisonError::into_inner),
         }
@@ -183,25 +183,25 @@ struct Request<'r> {
     id: &'r str,
     started: Instant,
     answer_by: Instant,
-    tally: Mutex<Tally>,
+    metrics: Mutex<RequestMetrics>,
 }
 
 impl Request<'_> {
     async fn serve(&self, event: &Event<'_>) -> Result<Response, Problem> {
         let config = &self.app.config;
-        let (front_door, caller) = Caller::identify(event, &config.user_arn);
-        self.tally().front_door = Some(front_door);
-        match Question::read(event, caller, config)? {
-            Question::One(one) => one.answer(self).await,
-            Question::Many(many) => many.answer(self).await,
-            Question::Preflight => Ok(cors::preflight()),
+        let (event_source, caller) = Caller::identify(event, &config.user_arn);
+        self.metrics().event_source = Some(event_source);
+        match Operation::read(event, caller, config)? {
+            Operation::GetStatus(one) => one.answer(self).await,
+            Operation::BatchGetStatus(many) => many.answer(self).await,
+            Operation::Preflight => Ok(cors::preflight()),
         }
     }
 
     /// How long to wait for a message that is pending, when the caller asks for `wait`.
     fn wait(&self, wait: Duration) -> Option<Instant> {
-        let wait = wait.min(self.app.config.longest_wait);
-        self.tally().waits = !wait.is_zero();
+        let wait = wait.min(self.app.config.max_wait);
+        self.metrics().waits = !wait.is_zero();
         (!wait.is_zero())
             .then(|| self.started.checked_add(wait))
             .flatten()
@@ -213,18 +213,18 @@ impl Request<'_> {
         caller: &Caller,
         message: &MessageRef,
         wait_until: Option<Instant>,
-        pace: &Pace,
+        pace: &RateLimiter,
     ) -> Result<MessageStatus, Problem> {
         let chime = &self.app.chime;
-        let plan = Plan {
+        let plan = RetryPolicy {
             deadline: self.answer_by,
             wait_until,
-            most_attempts: chime.most_attempts(),
+            max_attempts: chime.max_attempts(),
         };
         let heard = settle(pace, plan, |reason| async move {
-            self.tally().call(reason);
+            self.metrics().call(reason);
             let reply = chime.message_status(&caller.user, message).await;
-            self.tally().reply(&reply);
+            self.metrics().reply(&reply);
             Heard(reply.outcome)
         })
         .await;
@@ -237,8 +237,8 @@ impl Request<'_> {
         }
     }
 
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn metrics(&self) -> MutexGuard<'_, RequestMetrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -246,20 +246,20 @@ impl Request<'_> {
 struct Heard(Result<MessageStatus, ChimeError>);
 
 impl Answer for Heard {
-    fn outlook(&self) -> Outlook {
+    fn outlook(&self) -> RetryClass {
         match &self.0 {
-            Ok(status) if status.is_pending() => Outlook::Pending,
-            Ok(_) => Outlook::Settled,
+            Ok(status) if status.is_pending() => RetryClass::Pending,
+            Ok(_) => RetryClass::Settled,
             Err(error) => match error.kind {
                 ErrorKind::UnknownUser
                 | ErrorKind::NoSuchMessage
                 | ErrorKind::NotPermitted
-                | ErrorKind::Unsendable => Outlook::Settled,
-                ErrorKind::Throttled => Outlook::Throttled,
+                | ErrorKind::Unsendable => RetryClass::Settled,
+                ErrorKind::Throttled => RetryClass::Throttled,
                 ErrorKind::Failure | ErrorKind::Unavailable | ErrorKind::Unreachable => {
-                    Outlook::Failed
+                    RetryClass::Failed
                 }
-                ErrorKind::Timeout | ErrorKind::Unusable => Outlook::FailedForNow,
+                ErrorKind::Timeout | ErrorKind::Unusable => RetryClass::FailedForNow,
             },
         }
     }
@@ -267,18 +267,18 @@ impl Answer for Heard {
 
 /// When the answer must be on its way: before Lambda's deadline, which is milliseconds since 1970,
 /// and before the gateway gives up. `cargo lambda watch` sets a deadline long past; then the
-/// gateway's patience is all there is to go by.
+/// gateway's timeout is all there is to go by.
 fn answer_by(now: Instant, deadline: u64) -> Instant {
     let epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let left = Duration::from_millis(deadline).saturating_sub(epoch);
     let budget = match left.is_zero() {
-        true => GATEWAY_PATIENCE,
+        true => GATEWAY_TIMEOUT,
         // Of very little, a quarter is kept to answer in.
         false => left
-            .saturating_sub(RESERVE.min(left.mul_f64(0.25)))
-            .min(GATEWAY_PATIENCE),
+            .saturating_sub(RESPONSE_MARGIN.min(left.mul_f64(0.25)))
+            .min(GATEWAY_TIMEOUT),
     };
     now.checked_add(budget).unwrap_or(now)
 }

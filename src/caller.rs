@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::domain::{AppInstanceUserArn, Unmapped, UserArnTemplate};
+use crate::domain::{AppInstanceUserArn, MappingError, UserArnPattern};
 use crate::event::{Authorization, Event};
 use crate::json::{Json, Members};
 
@@ -26,14 +26,14 @@ impl Caller {
 
 /// Why there is no caller.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum IdentityError {
     /// No authorizer vouches for anybody.
-    Unauthenticated(Unvouched),
+    Unauthenticated(UnauthenticatedReason),
     /// Somebody is vouched for who is no AppInstanceUser.
-    Unmapped(Unmapped),
+    Unmapped(MappingError),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for IdentityError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unauthenticated(why) => why.fmt(formatter),
@@ -42,11 +42,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for IdentityError {}
 
 /// Why nobody is vouched for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unvouched {
+pub enum UnauthenticatedReason {
     /// The gateway had no authorizer for the request, or one with nothing to say.
     NoAuthorizer,
     /// Two readers of it could come to two results.
@@ -55,7 +55,7 @@ pub enum Unvouched {
     NoCognitoUser,
 }
 
-impl fmt::Display for Unvouched {
+impl fmt::Display for UnauthenticatedReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::NoAuthorizer => "no authorizer said anything",
@@ -67,12 +67,12 @@ impl fmt::Display for Unvouched {
 
 /// Which gateway and which kind of authorizer a request came through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FrontDoor {
+pub struct EventSource {
     pub(crate) gateway: &'static str,
     pub(crate) authorizer: &'static str,
 }
 
-impl FrontDoor {
+impl EventSource {
     /// `http-api`, `http-api-1.0` (its payload format 1.0), `rest-api` or `function-url`.
     pub fn gateway(&self) -> &'static str {
         self.gateway
@@ -88,26 +88,26 @@ impl Caller {
     /// Finds out who is calling.
     ///
     /// # Errors
-    /// [`Refusal`], when nobody is vouched for or the mapping does not lead to a user.
+    /// [`IdentityError`], when nobody is vouched for or the mapping does not lead to a user.
     pub fn identify(
         event: &Event<'_>,
-        template: &UserArnTemplate,
-    ) -> (FrontDoor, Result<Self, Refusal>) {
-        let (front_door, identity) = Identity::of(event);
+        template: &UserArnPattern,
+    ) -> (EventSource, Result<Self, IdentityError>) {
+        let (event_source, identity) = Identity::of(event);
         let caller = identity.and_then(|identity| {
             let user = template
                 .fill(|name| identity.value(name))
-                .map_err(Refusal::Unmapped)?;
+                .map_err(IdentityError::Unmapped)?;
             Ok(Self { user })
         });
-        (front_door, caller)
+        (event_source, caller)
     }
 }
 
 /// What an authorizer vouches for, before it is mapped to anybody.
-pub struct Identity<'e>(Vouched<'e>);
+pub struct Identity<'e>(AuthContext<'e>);
 
-enum Vouched<'e> {
+enum AuthContext<'e> {
     /// A user pool's or an OIDC issuer's claims.
     Claims(&'e Members<'e>),
     /// What a Lambda authorizer returned.
@@ -125,16 +125,18 @@ struct Signer<'e> {
     account_id: Option<&'e Json<'e>>,
 }
 
-const NO_AUTHORIZER: Refusal = Refusal::Unauthenticated(Unvouched::NoAuthorizer);
-const AMBIGUOUS: Refusal = Refusal::Unauthenticated(Unvouched::Ambiguous);
-const NO_COGNITO_USER: Refusal = Refusal::Unauthenticated(Unvouched::NoCognitoUser);
+const NO_AUTHORIZER: IdentityError =
+    IdentityError::Unauthenticated(UnauthenticatedReason::NoAuthorizer);
+const AMBIGUOUS: IdentityError = IdentityError::Unauthenticated(UnauthenticatedReason::Ambiguous);
+const NO_COGNITO_USER: IdentityError =
+    IdentityError::Unauthenticated(UnauthenticatedReason::NoCognitoUser);
 
 impl<'e> Identity<'e> {
     /// Where a request came in, and what was vouched for there.
     ///
     /// # Errors
-    /// [`Refusal::Unauthenticated`], when nobody is.
-    pub fn of(event: &'e Event<'_>) -> (FrontDoor, Result<Self, Refusal>) {
+    /// [`IdentityError::Unauthenticated`], when nobody is.
+    pub fn of(event: &'e Event<'_>) -> (EventSource, Result<Self, IdentityError>) {
         let (gateway, vouched) = match &event.authorization {
             Authorization::V2 {
                 authorizer,
@@ -145,7 +147,7 @@ impl<'e> Identity<'e> {
                 } else {
                     "http-api"
                 };
-                (gateway, Vouched::from_v2(authorizer.as_ref()))
+                (gateway, AuthContext::from_v2(authorizer.as_ref()))
             }
             Authorization::V1 {
                 authorizer,
@@ -159,27 +161,27 @@ impl<'e> Identity<'e> {
                 };
                 (
                     gateway,
-                    Vouched::from_v1(authorizer.as_ref(), identity.as_ref()),
+                    AuthContext::from_v1(authorizer.as_ref(), identity.as_ref()),
                 )
             }
         };
-        let authorizer = vouched.as_ref().map_or("none", Vouched::authorizer);
-        let front_door = FrontDoor {
+        let authorizer = vouched.as_ref().map_or("none", AuthContext::authorizer);
+        let event_source = EventSource {
             gateway,
             authorizer,
         };
-        (front_door, vouched.map(Self))
+        (event_source, vouched.map(Self))
     }
 
     /// The names that a template could use here, whatever their values are.
     pub fn names(&self) -> Vec<&'e str> {
         match &self.0 {
-            Vouched::Claims(members) | Vouched::Context(members) => members
+            AuthContext::Claims(members) | AuthContext::Context(members) => members
                 .iter()
                 .filter(|(_, value)| !value.is_null())
                 .map(|(name, _)| name)
                 .collect(),
-            Vouched::Signer(_) => SIGNER_NAMES
+            AuthContext::Signer(_) => SIGNER_NAMES
                 .into_iter()
                 .filter(|name| self.value(name).is_some())
                 .collect(),
@@ -202,9 +204,9 @@ const SIGNER_NAMES: [&str; 6] = [
     "roleSessionName",
 ];
 
-impl<'e> Vouched<'e> {
+impl<'e> AuthContext<'e> {
     /// HTTP APIs with payload format 2.0, and function URLs.
-    fn from_v2(authorizer: Option<&'e Json<'e>>) -> Result<Self, Refusal> {
+    fn from_v2(authorizer: Option<&'e Json<'e>>) -> Result<Self, IdentityError> {
         let authorizer = authorizer.and_then(Json::as_object).ok_or(NO_AUTHORIZER)?;
         if authorizer.is_ambiguous() {
             return Err(AMBIGUOUS);
@@ -226,7 +228,7 @@ impl<'e> Vouched<'e> {
     fn from_v1(
         authorizer: Option<&'e Json<'e>>,
         identity: Option<&'e Json<'e>>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, IdentityError> {
         if [authorizer, identity]
             .into_iter()
             .flatten()
@@ -283,7 +285,7 @@ impl<'e> Vouched<'e> {
 }
 
 /// An object with something in it.
-fn some_of<'e>(value: Option<&'e Json<'e>>) -> Result<&'e Members<'e>, Refusal> {
+fn some_of<'e>(value: Option<&'e Json<'e>>) -> Result<&'e Members<'e>, IdentityError> {
     value
         .and_then(Json::as_object)
         .filter(|members| !members.is_empty())
@@ -291,7 +293,7 @@ fn some_of<'e>(value: Option<&'e Json<'e>>) -> Result<&'e Members<'e>, Refusal> 
 }
 
 impl<'e> Signer<'e> {
-    fn from_v2(iam: &'e Members<'e>) -> Result<Self, Refusal> {
+    fn from_v2(iam: &'e Members<'e>) -> Result<Self, IdentityError> {
         let cognito_identity_id = match iam.get("cognitoIdentity") {
             None => None,
             Some(cognito) => {
@@ -311,7 +313,7 @@ impl<'e> Signer<'e> {
         })
     }
 
-    fn from_v1(identity: &'e Members<'e>) -> Result<Self, Refusal> {
+    fn from_v1(identity: &'e Members<'e>) -> Result<Self, IdentityError> {
         let signer = Self {
             cognito_identity_id: identity.get("cognitoIdentityId"),
             user_arn: identity.get("userArn"),

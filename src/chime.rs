@@ -1,6 +1,6 @@
 //! Amazon Chime SDK messaging: the only room that knows the SDK.
 //!
-//! One question, `Chime::message_status`, and one table that turns what comes back into a
+//! One question, `ChimeClient::message_status`, and one table that turns what comes back into a
 //! `ChimeError`. Retries are not here: when to ask again is for `settle` to say, because
 //! every call counts against the caller's own quota.
 
@@ -27,15 +27,15 @@ use aws_smithy_types::body::SdkBody;
 
 use crate::config::Config;
 use crate::domain::{AppInstanceUserArn, MessageRef, MessageStatus};
-use crate::https;
+mod http;
 
 /// Longest request id of Chime's that is taken for one.
-const LONGEST_REQUEST_ID: usize = 64;
+const MAX_REQUEST_ID_LENGTH: usize = 64;
 
 /// A connection to Chime in one region.
-pub struct Chime {
+pub struct ChimeClient {
     client: Client,
-    most_attempts: u32,
+    max_attempts: u32,
 }
 
 /// What came of one call.
@@ -56,7 +56,7 @@ impl Reply {
 type StatusResult =
     Result<GetChannelMessageStatusOutput, SdkError<GetChannelMessageStatusError, HttpResponse>>;
 
-/// What [`Chime::new`] wants on Lambda, which hands the role's credentials over in the environment. The
+/// What [`ChimeClient::new`] wants on Lambda, which hands the role's credentials over in the environment. The
 /// SDK looks there first; to set up where it would look next, a client for STS among them, is a tenth
 /// of a cold start.
 pub async fn loader() -> ConfigLoader {
@@ -68,7 +68,7 @@ pub async fn loader() -> ConfigLoader {
     }
 }
 
-impl Chime {
+impl ChimeClient {
     /// Sets up the client on what `loader` finds: credentials, endpoint and whatever else every AWS
     /// tool reads from its surroundings. Nothing is sent before the first question or
     /// [`warm_up`](Self::warm_up).
@@ -76,19 +76,19 @@ impl Chime {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub async fn new(config: &Config, loader: ConfigLoader) -> Result<Self, BoxError> {
-        let http_client = https::client(&config.roots, config.connect_timeout)?;
+        let http_client = http::client(&config.roots, config.connect_timeout)?;
         let shared = loader
             .region(Region::new(config.region.clone()))
             .http_client(http_client)
             .load()
             .await;
-        let most_attempts = shared
+        let max_attempts = shared
             .retry_config()
             .map_or(1, |retry| retry.max_attempts())
             .max(1);
         let own = aws_sdk_chimesdkmessaging::config::Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
-            // The time-out of the attempt covers a stalled answer, too.
+            // The timeout of the attempt covers a stalled answer, too.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder()
@@ -98,19 +98,19 @@ impl Chime {
             .build();
         Ok(Self {
             client: Client::from_conf(own),
-            most_attempts,
+            max_attempts,
         })
     }
 
     /// Calls for one answer, the first one included: `AWS_MAX_ATTEMPTS`.
-    pub(crate) fn most_attempts(&self) -> u32 {
-        self.most_attempts
+    pub(crate) fn max_attempts(&self) -> u32 {
+        self.max_attempts
     }
 
     /// Opens the connection, resolves credentials and endpoint, and walks the code once, while
     /// Lambda initialises the environment on a full core. What goes out is a bare `GET /`: no
     /// signature, no bearer, nobody's quota. Whatever becomes of it, the first question will tell.
-    pub async fn warm_up(&self, patience: Duration) {
+    pub async fn warm_up(&self, timeout: Duration) {
         let rehearsal = self
             .client
             .get_channel_message_status()
@@ -119,8 +119,8 @@ impl Chime {
             .customize()
             .interceptor(BareRequest)
             .send();
-        // Neither a refusal nor a time-out matters here.
-        let _outcome = tokio::time::timeout(patience, rehearsal).await;
+        // Neither a refusal nor a timeout matters here.
+        let _outcome = tokio::time::timeout(timeout, rehearsal).await;
     }
 
     /// Asks for the status of a message, in the name of `user`: one call.
@@ -154,7 +154,7 @@ impl Chime {
 }
 
 fn is_request_id(id: &str) -> bool {
-    (1..=LONGEST_REQUEST_ID).contains(&id.len())
+    (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lambda_http::http::Uri;
 use rustls::RootCertStore;
 
-use crate::domain::UserArnTemplate;
+use crate::domain::UserArnPattern;
 use crate::roots;
 
 /// What the operator decided, read once at cold start.
@@ -19,9 +19,9 @@ use crate::roots;
 /// Credentials, endpoints and the other variables that every AWS tool knows are read by aws-config;
 /// here they are only checked, so that a typing error is told instead of ignored.
 pub struct Config {
-    pub(crate) user_arn: UserArnTemplate,
+    pub(crate) user_arn: UserArnPattern,
     pub(crate) origins: Option<AllowedOrigins>,
-    pub(crate) longest_wait: Duration,
+    pub(crate) max_wait: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) region: String,
@@ -72,7 +72,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// How an identity becomes a user.
-    pub fn user_arn(&self) -> &UserArnTemplate {
+    pub fn user_arn(&self) -> &UserArnPattern {
         &self.user_arn
     }
 
@@ -95,14 +95,14 @@ impl Config {
             faults: Vec::new(),
         };
         let user_arn = reader.required("APP_INSTANCE_USER_ARN", |text| {
-            UserArnTemplate::parse(text).map_err(|error| error.to_string())
+            UserArnPattern::parse(text).map_err(|error| error.to_string())
         });
         let origins = reader.optional("ALLOWED_ORIGINS", origins);
-        let longest_wait = reader.whole("MAX_WAIT_SECONDS", 0..=25).unwrap_or(20);
+        let max_wait = reader.whole("MAX_WAIT_SECONDS", 0..=25).unwrap_or(20);
         let timeout = 1..=25_000;
         let connect_timeout = reader.whole("CHIME_CONNECT_TIMEOUT_MS", timeout.clone());
         let attempt_timeout = reader.whole("CHIME_ATTEMPT_TIMEOUT_MS", timeout);
-        let region = match user_arn.as_ref().and_then(UserArnTemplate::region) {
+        let region = match user_arn.as_ref().and_then(UserArnPattern::region) {
             Some(region) => Some(region.to_owned()),
             // Without a template nothing is known about whether the variable is needed.
             None if user_arn.is_none() => None,
@@ -146,7 +146,7 @@ impl Config {
                 Ok(Self {
                     user_arn,
                     origins,
-                    longest_wait: Duration::from_secs(longest_wait),
+                    max_wait: Duration::from_secs(max_wait),
                     connect_timeout: Duration::from_millis(connect_timeout.unwrap_or(1000)),
                     attempt_timeout: Duration::from_millis(attempt_timeout.unwrap_or(2000)),
                     region,
@@ -289,7 +289,7 @@ mod tests {
     fn the_template_alone_is_enough() {
         let config = read(&[("APP_INSTANCE_USER_ARN", TEMPLATE)]).expect("complete");
         assert_eq!(config.region, "eu-central-1");
-        assert_eq!(config.longest_wait, Duration::from_secs(20));
+        assert_eq!(config.max_wait, Duration::from_secs(20));
         assert_eq!(config.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.attempt_timeout, Duration::from_secs(2));
         assert!(config.origins.is_none());
@@ -343,10 +343,7 @@ mod tests {
             ("APP_INSTANCE_USER_ARN", TEMPLATE),
             ("MAX_WAIT_SECONDS", ""),
         ]);
-        assert_eq!(
-            config.expect("complete").longest_wait,
-            Duration::from_secs(20)
-        );
+        assert_eq!(config.expect("complete").max_wait, Duration::from_secs(20));
     }
 
     #[test]

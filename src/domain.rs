@@ -8,19 +8,19 @@
 
 use std::fmt;
 
-mod template;
+mod user_arn_pattern;
 
-pub use template::{TemplateError, Unmapped, UserArnTemplate, Why};
+pub use user_arn_pattern::{MappingError, MappingErrorKind, PatternError, UserArnPattern};
 
 /// Longest AppInstanceUserId and ChannelId.
-const LONGEST_ID: usize = 64;
+const MAX_ID_LENGTH: usize = 64;
 /// Longest MessageId and SubChannelId.
-const LONGEST_MESSAGE_ID: usize = 128;
+const MAX_MESSAGE_ID_LENGTH: usize = 128;
 
 /// The ARN of the AppInstanceUser (or AppInstanceBot) in whose name Chime is asked:
 /// `arn:{partition}:chime:{region}:{account}:app-instance/{id}/user/{id}`.
 ///
-/// It is the bearer. Its only door is [`UserArnTemplate::fill`], so that a value of this type always
+/// It is the bearer. Its only door is [`UserArnPattern::fill`], so that a value of this type always
 /// came from an authorizer. It has no `Debug` that shows it, because it must not reach a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppInstanceUserArn(ResourceArn);
@@ -122,7 +122,7 @@ fn is_resource_id(text: &str) -> bool {
 fn resource_id_fault(text: &str) -> Option<IdFault> {
     let is_outer = |character: Option<char>| character.is_some_and(|c| c.is_ascii_alphanumeric());
     let is_inner = |c: char| c.is_ascii_alphanumeric() || ":-_.@".contains(c);
-    if text.len() > LONGEST_ID {
+    if text.len() > MAX_ID_LENGTH {
         Some(IdFault::TooLong)
     } else if let Some(character) = text.chars().find(|c| !is_inner(*c)) {
         Some(IdFault::Character(character))
@@ -189,7 +189,7 @@ impl SubChannelId {
 }
 
 fn is_message_id(text: &str) -> bool {
-    (1..=LONGEST_MESSAGE_ID).contains(&text.len())
+    (1..=MAX_MESSAGE_ID_LENGTH).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
@@ -215,17 +215,17 @@ pub struct MessageStatus {
 
 impl MessageStatus {
     /// Longest status value that is taken for one.
-    const LONGEST_VALUE: usize = 128;
+    const MAX_VALUE_LENGTH: usize = 128;
     /// Chime documents up to 256 characters. Anything far beyond is no detail, and must not be able
     /// to make an answer too large for Lambda to return.
-    const LONGEST_DETAIL: usize = 4096;
+    const MAX_DETAIL_LENGTH: usize = 4096;
 
     /// `None` where Chime's answer is unusable: no value, or text that is no status. An empty
     /// detail is none.
     pub fn parse(value: &str, detail: Option<&str>) -> Option<Self> {
         let detail = detail.filter(|text| !text.is_empty());
-        let usable = (1..=Self::LONGEST_VALUE).contains(&value.len())
-            && detail.is_none_or(|text| text.len() <= Self::LONGEST_DETAIL);
+        let usable = (1..=Self::MAX_VALUE_LENGTH).contains(&value.len())
+            && detail.is_none_or(|text| text.len() <= Self::MAX_DETAIL_LENGTH);
         usable.then(|| Self {
             value: StatusValue::from(value),
             detail: detail.map(str::to_owned),

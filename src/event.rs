@@ -19,7 +19,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use crate::json::{Json, Members, Text};
 
 /// Longest request id that is passed on.
-const LONGEST_REQUEST_ID: usize = 128;
+const MAX_REQUEST_ID_LENGTH: usize = 128;
 
 /// One HTTP request, as its gateway reports it.
 pub struct Event<'a> {
@@ -161,7 +161,7 @@ impl<'a> Event<'a> {
 
 fn request_id(Text(id): Text<'_>) -> Option<Cow<'_, str>> {
     let legal =
-        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+        (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     legal.then_some(id)
 }
 

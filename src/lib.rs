@@ -5,7 +5,7 @@
 //!
 //! One way in and one way out:
 //!
-//! [`lambda`] → [`event`] → [`caller`] → route and parse ([`api::Question`]) → `settle` → [`chime`] →
+//! [`lambda`] → [`event`] → [`caller`] → route and parse ([`api::Operation`]) → `settle` → [`chime`] →
 //! status or [`problem`] → CORS → one record ([`telemetry`])
 //!
 //! # The rooms
@@ -36,7 +36,7 @@ pub mod chime;
 pub mod config;
 pub mod domain;
 pub mod event;
-mod https;
+
 mod json;
 pub mod lambda;
 pub mod problem;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chime_message_status::api::App;
-use chime_message_status::chime::{self, Chime};
+use chime_message_status::chime::{self, ChimeClient};
 use chime_message_status::config::Config;
 use chime_message_status::{lambda, telemetry};
 use lambda_http::Error;
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<(), Error> {
     let config = Config::from_lookup(|name| std::env::var_os(name), |path| std::fs::read(path))?;
-    let chime = Chime::new(&config, chime::loader().await).await?;
+    let chime = ChimeClient::new(&config, chime::loader().await).await?;
     chime.warm_up(WARM_UP).await;
     lambda::run(App::new(config, chime)).await
 }

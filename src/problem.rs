@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use lambda_http::http::StatusCode;
 use serde::{Serialize, Serializer};
 
-use crate::caller::Refusal;
+use crate::caller::IdentityError;
 use crate::chime::{ChimeError, ErrorKind};
 
 /// The problem types. Their names are contract.
@@ -33,7 +33,7 @@ pub(crate) enum ProblemType {
 }
 
 /// What there is to know about a problem type.
-struct Entry {
+struct ProblemSpec {
     name: &'static str,
     metric: &'static str,
     status: StatusCode,
@@ -70,8 +70,8 @@ impl ProblemType {
         }
     }
 
-    fn entry(self) -> Entry {
-        let entry = |name, metric, status, title, detail| Entry {
+    fn entry(self) -> ProblemSpec {
+        let entry = |name, metric, status, title, detail| ProblemSpec {
             name,
             metric,
             status,
@@ -270,19 +270,19 @@ impl Problem {
     }
 
     /// The document about it, for the request with the gateway's id `request_id`.
-    pub(crate) fn document<'p>(&'p self, request_id: &'p str) -> Document<'p> {
-        Document {
+    pub(crate) fn document<'p>(&'p self, request_id: &'p str) -> ProblemBody<'p> {
+        ProblemBody {
             problem: self,
             request_id,
         }
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<IdentityError> for Problem {
+    fn from(refusal: IdentityError) -> Self {
         let kind = match refusal {
-            Refusal::Unauthenticated(_) => ProblemType::Unauthenticated,
-            Refusal::Unmapped(_) => ProblemType::IdentityNotMapped,
+            IdentityError::Unauthenticated(_) => ProblemType::Unauthenticated,
+            IdentityError::Unmapped(_) => ProblemType::IdentityNotMapped,
         };
         Self::because(kind, refusal)
     }
@@ -306,12 +306,12 @@ impl From<&ChimeError> for Problem {
 
 /// A problem document: `type`, `title`, `status`, `detail`, `requestId`, and `errors` where fields
 /// of the request are wrong.
-pub(crate) struct Document<'p> {
+pub(crate) struct ProblemBody<'p> {
     problem: &'p Problem,
     request_id: &'p str,
 }
 
-impl Serialize for Document<'_> {
+impl Serialize for ProblemBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]

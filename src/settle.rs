@@ -21,29 +21,29 @@ const CALL_COUNTS_FOR: Duration = Duration::from_millis(1100);
 /// Shortest first pause before a retry; each further one is twice as long.
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Pauses between the calls of a wait; the last one goes on.
-const SPACING: [Duration; 4] = [
+const POLL_INTERVALS: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_millis(1000),
     Duration::from_millis(2000),
 ];
 /// How much a throttled or failed call in a wait stretches the pause after it.
-const SLOWER: u32 = 2;
+const FAILURE_BACKOFF_FACTOR: u32 = 2;
 
 /// How long one request has, and how often it may try.
 #[derive(Clone, Copy)]
-pub(crate) struct Plan {
+pub(crate) struct RetryPolicy {
     /// When the answer must be there, whatever has been heard by then.
     pub(crate) deadline: Instant,
     /// When to stop waiting for something that is pending; `None` asks once and does not wait.
     pub(crate) wait_until: Option<Instant>,
     /// Calls for one answer when nothing is waited for, the first one included.
-    pub(crate) most_attempts: u32,
+    pub(crate) max_attempts: u32,
 }
 
 /// What an answer means for the asking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Outlook {
+pub(crate) enum RetryClass {
     /// Nothing will change it.
     Settled,
     /// It will change by itself.
@@ -58,7 +58,7 @@ pub(crate) enum Outlook {
 
 /// Something that can be asked again, depending on what it was.
 pub(crate) trait Answer {
-    fn outlook(&self) -> Outlook;
+    fn outlook(&self) -> RetryClass;
 }
 
 /// Why a call is made.
@@ -77,13 +77,13 @@ pub(crate) enum Reason {
 /// There are five slots. A call holds one while it runs and for a second afterwards. Whenever
 /// within its run a call reaches Chime, the next one in the same slot reaches it more than a second
 /// later; so no second sees more calls than there are slots.
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     in_flight: Semaphore,
     /// When each slot that no call holds can be taken.
     free_at: Mutex<BinaryHeap<Reverse<Instant>>>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {
@@ -111,13 +111,13 @@ impl Pace {
 
 /// The slot of one call; given back however the call ends, also when it is given up.
 struct Slot<'p> {
-    pace: &'p Pace,
+    pace: &'p RateLimiter,
     free_at: Instant,
     used: bool,
 }
 
 impl<'p> Slot<'p> {
-    fn take(pace: &'p Pace) -> Self {
+    fn take(pace: &'p RateLimiter) -> Self {
         // There is one: fewer calls are in flight than there are slots.
         let free_at = pace
             .slots()
@@ -147,7 +147,11 @@ impl Drop for Slot<'_> {
 /// pending; then a failure is no reason to give up, but to ask less often. What is returned is the
 /// last thing known: "pending" if it was ever heard, else the last failure, and `None` if there was
 /// no time for any answer.
-pub(crate) async fn settle<T, F>(pace: &Pace, plan: Plan, ask: impl Fn(Reason) -> F) -> Option<T>
+pub(crate) async fn settle<T, F>(
+    pace: &RateLimiter,
+    plan: RetryPolicy,
+    ask: impl Fn(Reason) -> F,
+) -> Option<T>
 where
     T: Answer,
     F: Future<Output = T>,
@@ -158,7 +162,11 @@ where
     }
 }
 
-async fn ask_with_retries<T, F>(pace: &Pace, plan: Plan, ask: impl Fn(Reason) -> F) -> Option<T>
+async fn ask_with_retries<T, F>(
+    pace: &RateLimiter,
+    plan: RetryPolicy,
+    ask: impl Fn(Reason) -> F,
+) -> Option<T>
 where
     T: Answer,
     F: Future<Output = T>,
@@ -167,21 +175,23 @@ where
     let mut reason = Reason::First;
     let mut backoff = BACKOFF;
     let mut throttled = false;
-    for attempt in 1..=plan.most_attempts {
+    for attempt in 1..=plan.max_attempts {
         let Ok(answer) = timeout_at(plan.deadline, pace.run(ask(reason))).await else {
             return last;
         };
         match answer.outlook() {
-            Outlook::Settled | Outlook::Pending | Outlook::FailedForNow => return Some(answer),
+            RetryClass::Settled | RetryClass::Pending | RetryClass::FailedForNow => {
+                return Some(answer);
+            }
             // Asking again is what was asked too often: once, and no more.
-            Outlook::Throttled if throttled => return Some(answer),
-            Outlook::Throttled => throttled = true,
-            Outlook::Failed => {}
+            RetryClass::Throttled if throttled => return Some(answer),
+            RetryClass::Throttled => throttled = true,
+            RetryClass::Failed => {}
         }
         last = Some(answer);
         let pause = jittered(backoff, 1.0..2.0);
         let next = later(Instant::now(), pause);
-        if attempt == plan.most_attempts || next >= plan.deadline {
+        if attempt == plan.max_attempts || next >= plan.deadline {
             return last;
         }
         sleep_until(next).await;
@@ -192,7 +202,7 @@ where
 }
 
 async fn wait<T, F>(
-    pace: &Pace,
+    pace: &RateLimiter,
     deadline: Instant,
     wait_until: Instant,
     ask: impl Fn(Reason) -> F,
@@ -204,7 +214,7 @@ where
     let mut pending = None;
     let mut failure = None;
     let mut reason = Reason::First;
-    let mut spacing = SPACING.into_iter();
+    let mut spacing = POLL_INTERVALS.into_iter();
     let mut space = BACKOFF;
     loop {
         // Once something is known it can be said when the wait is over. Before that, the first
@@ -218,16 +228,16 @@ where
         };
         space = spacing.next().unwrap_or(space);
         let slower = match answer.outlook() {
-            Outlook::Settled => return Some(answer),
-            Outlook::Pending => {
+            RetryClass::Settled => return Some(answer),
+            RetryClass::Pending => {
                 pending = Some(answer);
                 reason = Reason::Poll;
                 1
             }
-            Outlook::Throttled | Outlook::Failed | Outlook::FailedForNow => {
+            RetryClass::Throttled | RetryClass::Failed | RetryClass::FailedForNow => {
                 failure = Some(answer);
                 reason = Reason::Retry;
-                SLOWER
+                FAILURE_BACKOFF_FACTOR
             }
         };
         let next = later(
@@ -266,8 +276,8 @@ mod tests {
 
     const FAR: Duration = Duration::from_secs(28);
 
-    impl Answer for Outlook {
-        fn outlook(&self) -> Outlook {
+    impl Answer for RetryClass {
+        fn outlook(&self) -> RetryClass {
             *self
         }
     }
@@ -282,25 +292,25 @@ mod tests {
             .block_on(test)
     }
 
-    fn plan(wait: Option<u64>) -> Plan {
+    fn plan(wait: Option<u64>) -> RetryPolicy {
         let now = Instant::now();
-        Plan {
+        RetryPolicy {
             deadline: now + FAR,
             wait_until: wait.map(|seconds| now + Duration::from_secs(seconds)),
-            most_attempts: 3,
+            max_attempts: 3,
         }
     }
 
     /// Asks something that says one thing after the other, the last one for ever, each after
     /// `latency`; tells the outcome, when each call began, and when it was over.
     async fn ask(
-        plan: Plan,
+        plan: RetryPolicy,
         latency: Duration,
-        script: &[Outlook],
-    ) -> (Option<Outlook>, Vec<Duration>, Duration) {
+        script: &[RetryClass],
+    ) -> (Option<RetryClass>, Vec<Duration>, Duration) {
         let start = Instant::now();
         let calls = RefCell::new(Vec::new());
-        let outcome = settle(&Pace::new(), plan, |_| {
+        let outcome = settle(&RateLimiter::new(), plan, |_| {
             let index = calls.borrow().len();
             calls.borrow_mut().push(start.elapsed());
             let says = script
@@ -322,8 +332,8 @@ mod tests {
     #[test]
     fn without_a_wait_a_pending_message_costs_one_call() {
         on_a_paused_clock(async {
-            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::Pending]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Pending), 1));
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[RetryClass::Pending]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Pending), 1));
         });
     }
 
@@ -333,7 +343,7 @@ mod tests {
             // Timers go off at whole milliseconds: whoever starts one between two waits for the next.
             tokio::time::advance(Duration::from_micros(300)).await;
             let asked = Instant::now();
-            Pace::new().run(async {}).await;
+            RateLimiter::new().run(async {}).await;
             assert_eq!(asked.elapsed(), Duration::ZERO);
         });
     }
@@ -341,9 +351,9 @@ mod tests {
     #[test]
     fn a_failure_is_retried_after_50_to_100_ms_and_then_100_to_200_ms() {
         on_a_paused_clock(async {
-            let script = [Outlook::Failed, Outlook::Failed, Outlook::Settled];
+            let script = [RetryClass::Failed, RetryClass::Failed, RetryClass::Settled];
             let (outcome, calls, _) = ask(plan(None), Duration::ZERO, &script).await;
-            assert_eq!(outcome, Some(Outlook::Settled));
+            assert_eq!(outcome, Some(RetryClass::Settled));
             let [first, second, third] = calls[..] else {
                 panic!("{calls:?}");
             };
@@ -357,32 +367,32 @@ mod tests {
     #[test]
     fn attempts_end_and_the_last_failure_is_told() {
         on_a_paused_clock(async {
-            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::Failed]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Failed), 3));
-            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::FailedForNow]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::FailedForNow), 1));
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[RetryClass::Failed]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Failed), 3));
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[RetryClass::FailedForNow]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::FailedForNow), 1));
         });
     }
 
     #[test]
     fn a_throttle_is_retried_once() {
         on_a_paused_clock(async {
-            let (outcome, calls, _) = ask(plan(None), QUICK, &[Outlook::Throttled]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Throttled), 2));
+            let (outcome, calls, _) = ask(plan(None), QUICK, &[RetryClass::Throttled]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Throttled), 2));
         });
     }
 
     #[test]
     fn nothing_is_tried_beyond_the_deadline() {
         on_a_paused_clock(async {
-            let soon = Plan {
+            let soon = RetryPolicy {
                 deadline: Instant::now() + Duration::from_millis(20),
                 ..plan(None)
             };
-            let (outcome, calls, took) = ask(soon, Duration::ZERO, &[Outlook::Failed]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Failed), 1));
+            let (outcome, calls, took) = ask(soon, Duration::ZERO, &[RetryClass::Failed]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Failed), 1));
             assert!(took <= Duration::from_millis(21), "{took:?}");
-            let (outcome, _, took) = ask(plan(None), FAR * 2, &[Outlook::Settled]).await;
+            let (outcome, _, took) = ask(plan(None), FAR * 2, &[RetryClass::Settled]).await;
             assert_eq!(outcome, None, "a call that hangs is given up");
             assert!(took <= FAR + Duration::from_millis(1), "{took:?}");
         });
@@ -393,8 +403,8 @@ mod tests {
         for _ in 0..200 {
             on_a_paused_clock(async {
                 let (outcome, calls, took) =
-                    ask(plan(Some(20)), Duration::ZERO, &[Outlook::Pending]).await;
-                assert_eq!(outcome, Some(Outlook::Pending));
+                    ask(plan(Some(20)), Duration::ZERO, &[RetryClass::Pending]).await;
+                assert_eq!(outcome, Some(RetryClass::Pending));
                 assert!((11..=14).contains(&calls.len()), "{calls:?}");
                 assert_eq!(took.as_millis() / 10, 2000, "{took:?}");
             });
@@ -404,7 +414,7 @@ mod tests {
     #[test]
     fn a_wait_is_spaced_250_ms_500_ms_1_s_and_then_2_s() {
         on_a_paused_clock(async {
-            let (_, calls, _) = ask(plan(Some(20)), Duration::ZERO, &[Outlook::Pending]).await;
+            let (_, calls, _) = ask(plan(Some(20)), Duration::ZERO, &[RetryClass::Pending]).await;
             let gaps = calls.windows(2).map(|pair| pair[1] - pair[0]);
             for (gap, base) in gaps.zip([250.0, 500.0, 1000.0, 2000.0, 2000.0, 2000.0]) {
                 let ratio = gap.as_secs_f64() * 1000.0 / base;
@@ -416,25 +426,33 @@ mod tests {
     #[test]
     fn a_wait_ends_as_soon_as_the_message_is_settled() {
         on_a_paused_clock(async {
-            let script = [Outlook::Pending, Outlook::Pending, Outlook::Settled];
+            let script = [
+                RetryClass::Pending,
+                RetryClass::Pending,
+                RetryClass::Settled,
+            ];
             let (outcome, calls, took) = ask(plan(Some(20)), QUICK, &script).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Settled), 3));
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Settled), 3));
             assert!(took < Duration::from_secs(1), "{took:?}");
         });
     }
 
     #[test]
     fn a_failure_in_mid_wait_slows_it_down_and_does_not_end_it() {
-        for trouble in [Outlook::Failed, Outlook::Throttled, Outlook::FailedForNow] {
+        for trouble in [
+            RetryClass::Failed,
+            RetryClass::Throttled,
+            RetryClass::FailedForNow,
+        ] {
             on_a_paused_clock(async {
-                let script = [Outlook::Pending, trouble, trouble, Outlook::Settled];
+                let script = [RetryClass::Pending, trouble, trouble, RetryClass::Settled];
                 let (outcome, calls, _) = ask(plan(Some(20)), Duration::ZERO, &script).await;
-                assert_eq!(outcome, Some(Outlook::Settled), "{trouble:?}");
+                assert_eq!(outcome, Some(RetryClass::Settled), "{trouble:?}");
                 let slowed = calls[2] - calls[1];
                 assert!(slowed >= Duration::from_millis(900), "{calls:?}");
-                let script = [Outlook::Pending, trouble];
+                let script = [RetryClass::Pending, trouble];
                 let (outcome, _, _) = ask(plan(Some(5)), Duration::ZERO, &script).await;
-                assert_eq!(outcome, Some(Outlook::Pending), "the last thing known");
+                assert_eq!(outcome, Some(RetryClass::Pending), "the last thing known");
                 let (outcome, _, _) = ask(plan(Some(5)), Duration::ZERO, &[trouble]).await;
                 assert_eq!(outcome, Some(trouble), "nothing else was ever known");
             });
@@ -445,11 +463,11 @@ mod tests {
     fn a_wait_does_not_cut_the_first_answer_short_but_every_later_one() {
         on_a_paused_clock(async {
             let slow = Duration::from_millis(1800);
-            let (outcome, calls, took) = ask(plan(Some(1)), slow, &[Outlook::Pending]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Pending), 1));
+            let (outcome, calls, took) = ask(plan(Some(1)), slow, &[RetryClass::Pending]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Pending), 1));
             assert_eq!(took.as_millis() / 10, 180);
-            let (outcome, calls, took) = ask(plan(Some(3)), slow, &[Outlook::Pending]).await;
-            assert_eq!((outcome, calls.len()), (Some(Outlook::Pending), 2));
+            let (outcome, calls, took) = ask(plan(Some(3)), slow, &[RetryClass::Pending]).await;
+            assert_eq!((outcome, calls.len()), (Some(RetryClass::Pending), 2));
             assert_eq!(took.as_millis() / 10, 300);
         });
     }
@@ -457,18 +475,18 @@ mod tests {
     #[test]
     fn a_wait_never_outlasts_the_deadline() {
         on_a_paused_clock(async {
-            let cut = Plan {
+            let cut = RetryPolicy {
                 deadline: Instant::now() + Duration::from_secs(2),
                 ..plan(Some(20))
             };
-            let (outcome, _, took) = ask(cut, QUICK, &[Outlook::Pending]).await;
-            assert_eq!(outcome, Some(Outlook::Pending));
+            let (outcome, _, took) = ask(cut, QUICK, &[RetryClass::Pending]).await;
+            assert_eq!(outcome, Some(RetryClass::Pending));
             assert_eq!(took.as_millis() / 10, 200);
         });
     }
 
     /// One message of a batch: what it says, and how long it takes to say it.
-    type Script = Vec<(u64, Outlook)>;
+    type Script = Vec<(u64, RetryClass)>;
 
     /// A call on record, from its start to its end, which is where it was dropped if it was given up.
     struct Running<'c> {
@@ -498,11 +516,11 @@ mod tests {
 
     fn any_script() -> impl Strategy<Value = Script> {
         let outlook = prop_oneof![
-            3 => Just(Outlook::Pending),
-            1 => Just(Outlook::Settled),
-            1 => Just(Outlook::Throttled),
-            1 => Just(Outlook::Failed),
-            1 => Just(Outlook::FailedForNow),
+            3 => Just(RetryClass::Pending),
+            1 => Just(RetryClass::Settled),
+            1 => Just(RetryClass::Throttled),
+            1 => Just(RetryClass::Failed),
+            1 => Just(RetryClass::FailedForNow),
         ];
         let latency = prop_oneof![4 => 0_u64..80, 1 => 80_u64..5000];
         prop::collection::vec((latency, outlook), 1..8)
@@ -521,9 +539,9 @@ mod tests {
         ) {
             let (calls, took) = on_a_paused_clock(async {
                 let start = Instant::now();
-                let pace = Pace::new();
+                let pace = RateLimiter::new();
                 let calls = RefCell::new(Vec::new());
-                let plan = Plan { deadline: start + Duration::from_millis(deadline), ..plan(wait) };
+                let plan = RetryPolicy { deadline: start + Duration::from_millis(deadline), ..plan(wait) };
                 join_all(scripts.iter().map(|script| {
                     let asked = RefCell::new(0);
                     let (calls, pace) = (&calls, &pace);

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::caller::FrontDoor;
+use crate::caller::EventSource;
 use crate::chime::Reply;
 use crate::domain::StatusValue;
 use crate::problem::Problem;
@@ -30,14 +30,14 @@ pub(crate) struct Record<'r> {
     pub(crate) http_status: u16,
     pub(crate) cold_start: bool,
     pub(crate) total: Duration,
-    pub(crate) tally: Tally,
+    pub(crate) metrics: RequestMetrics,
 }
 
 /// What was learned on the way, about one message or many.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct RequestMetrics {
     /// Where the request came in.
-    pub(crate) front_door: Option<FrontDoor>,
+    pub(crate) event_source: Option<EventSource>,
     /// Whether it asks to wait.
     pub(crate) waits: bool,
     chime_request_ids: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) struct Tally {
     their_fault: bool,
 }
 
-impl Tally {
+impl RequestMetrics {
     pub(crate) fn call(&mut self, reason: Reason) {
         self.calls = self.calls.saturating_add(1);
         self.retries = self
@@ -103,7 +103,7 @@ impl Record<'_> {
     }
 
     fn level(&self) -> &'static str {
-        match (self.tally.our_fault, self.tally.their_fault) {
+        match (self.metrics.our_fault, self.metrics.their_fault) {
             (true, _) => "ERROR",
             (false, true) => "WARN",
             (false, false) => "INFO",
@@ -111,35 +111,43 @@ impl Record<'_> {
     }
 
     /// Names, units and values of what CloudWatch counts.
-    fn metrics(&self) -> Vec<(&'static str, &'static str, Value)> {
+    fn emitted(&self) -> Vec<(&'static str, &'static str, Value)> {
         const COUNT: &str = "Count";
         const MILLISECONDS: &str = "Milliseconds";
-        let tally = &self.tally;
-        let mut metrics = vec![
-            ("Requests", COUNT, Value::One(1)),
-            ("Latency", MILLISECONDS, Value::One(millis(self.total))),
-            ("UpstreamCalls", COUNT, Value::One(tally.calls)),
+        let metrics = &self.metrics;
+        let mut emitted = vec![
+            ("Requests", COUNT, Value::GetStatus(1)),
+            (
+                "Latency",
+                MILLISECONDS,
+                Value::GetStatus(millis(self.total)),
+            ),
+            ("UpstreamCalls", COUNT, Value::GetStatus(metrics.calls)),
         ];
-        if !tally.latencies.is_empty() {
+        if !metrics.latencies.is_empty() {
             // A metric's value may be a list of up to 100.
-            let latencies = tally
+            let latencies = metrics
                 .latencies
                 .iter()
                 .take(100)
                 .map(|took| millis(*took))
                 .collect();
-            metrics.push(("UpstreamLatency", MILLISECONDS, Value::Many(latencies)));
+            emitted.push((
+                "UpstreamLatency",
+                MILLISECONDS,
+                Value::BatchGetStatus(latencies),
+            ));
         }
         for (name, value) in [
-            ("UpstreamRetries", tally.retries),
+            ("UpstreamRetries", metrics.retries),
             ("ColdStarts", u64::from(self.cold_start)),
-            ("Waits", u64::from(tally.waits)),
+            ("Waits", u64::from(metrics.waits)),
         ] {
             if value > 0 {
-                metrics.push((name, COUNT, Value::One(value)));
+                emitted.push((name, COUNT, Value::GetStatus(value)));
             }
         }
-        for (status, value) in &tally.statuses {
+        for (status, value) in &metrics.statuses {
             let name = match *status {
                 "SENT" => "Sent",
                 "PENDING" => "Pending",
@@ -147,20 +155,20 @@ impl Record<'_> {
                 "DENIED" => "Denied",
                 _ => "OtherStatus",
             };
-            metrics.push((name, COUNT, Value::One(*value)));
+            emitted.push((name, COUNT, Value::GetStatus(*value)));
         }
-        for (name, value) in &tally.problem_metrics {
-            metrics.push((name, COUNT, Value::One(*value)));
+        for (name, value) in &metrics.problem_metrics {
+            emitted.push((name, COUNT, Value::GetStatus(*value)));
         }
-        metrics
+        emitted
     }
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Value {
-    One(u64),
-    Many(Vec<u64>),
+    GetStatus(u64),
+    BatchGetStatus(Vec<u64>),
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -169,35 +177,35 @@ fn millis(duration: Duration) -> u64 {
 
 impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tally = &self.tally;
-        let metrics = self.metrics();
+        let metrics = &self.metrics;
+        let emitted = self.emitted();
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("level", self.level())?;
         map.serialize_entry("message", "request")?;
         map.serialize_entry("requestId", self.request_id)?;
         map.serialize_entry("lambdaRequestId", self.lambda_request_id)?;
-        map.serialize_entry("chimeRequestIds", &tally.chime_request_ids)?;
+        map.serialize_entry("chimeRequestIds", &metrics.chime_request_ids)?;
         map.serialize_entry("method", self.method)?;
-        if let Some(front_door) = tally.front_door {
-            map.serialize_entry("frontDoor", front_door.gateway)?;
-            map.serialize_entry("authorizer", front_door.authorizer)?;
+        if let Some(event_source) = metrics.event_source {
+            map.serialize_entry("eventSource", event_source.gateway)?;
+            map.serialize_entry("authorizer", event_source.authorizer)?;
         }
         map.serialize_entry("httpStatus", &self.http_status)?;
-        serialize_names(&mut map, "problem", &tally.problems)?;
-        serialize_names(&mut map, "messageStatus", &tally.statuses)?;
-        if !tally.causes.is_empty() {
-            map.serialize_entry("cause", &tally.causes.join("; "))?;
+        serialize_names(&mut map, "problem", &metrics.problems)?;
+        serialize_names(&mut map, "messageStatus", &metrics.statuses)?;
+        if !metrics.causes.is_empty() {
+            map.serialize_entry("cause", &metrics.causes.join("; "))?;
         }
-        map.serialize_entry("upstreamCalls", &tally.calls)?;
-        map.serialize_entry("upstreamRetries", &tally.retries)?;
-        map.serialize_entry("upstreamMillis", &millis(tally.latencies.iter().sum()))?;
+        map.serialize_entry("upstreamCalls", &metrics.calls)?;
+        map.serialize_entry("upstreamRetries", &metrics.retries)?;
+        map.serialize_entry("upstreamMillis", &millis(metrics.latencies.iter().sum()))?;
         map.serialize_entry("totalMillis", &millis(self.total))?;
         map.serialize_entry("coldStart", &self.cold_start)?;
         map.serialize_entry("FunctionName", self.function_name)?;
-        for (name, _, value) in &metrics {
+        for (name, _, value) in &emitted {
             map.serialize_entry(name, value)?;
         }
-        map.serialize_entry("_aws", &Directive(&metrics))?;
+        map.serialize_entry("_aws", &EmfMetadata(&emitted))?;
         map.end()
     }
 }
@@ -217,9 +225,9 @@ fn serialize_names<M: SerializeMap>(
 }
 
 /// The part of an EMF document that says which members are metrics.
-struct Directive<'m>(&'m [(&'static str, &'static str, Value)]);
+struct EmfMetadata<'m>(&'m [(&'static str, &'static str, Value)]);
 
-impl Serialize for Directive<'_> {
+impl Serialize for EmfMetadata<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
@@ -258,7 +266,7 @@ impl Serialize for Directive<'_> {
 
 /// Tells why the function does not start.
 pub fn report_start_failure(error: &dyn std::error::Error) {
-    write_line(&Notice {
+    write_line(&LogLine {
         level: "ERROR",
         message: "the function does not start",
         cause: error.to_string(),
@@ -273,7 +281,7 @@ pub fn report_panics_without_content() {
             || "an unknown place".to_owned(),
             |place| format!("{}:{}", place.file(), place.line()),
         );
-        write_line(&Notice {
+        write_line(&LogLine {
             level: "ERROR",
             message: "the function has panicked",
             cause: place,
@@ -282,7 +290,7 @@ pub fn report_panics_without_content() {
 }
 
 #[derive(Serialize)]
-struct Notice {
+struct LogLine {
     level: &'static str,
     message: &'static str,
     cause: String,

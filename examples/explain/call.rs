@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use chime_message_status::chime::{Chime, ChimeError, ErrorKind};
+use chime_message_status::chime::{ChimeClient, ChimeError, ErrorKind};
 use chime_message_status::config::Config;
 use chime_message_status::domain::{AppInstanceUserArn, MessageRef};
 use chime_message_status::problem::Problem;
@@ -20,7 +20,7 @@ pub async fn ask(
     messages: &[MessageRef],
 ) -> Result<(), Refused> {
     let loader = aws_config::defaults(BehaviorVersion::latest());
-    let chime = Chime::new(config, loader).await.map_err(|error| {
+    let chime = ChimeClient::new(config, loader).await.map_err(|error| {
         say("Chime", &format!("could not be asked: {error}"));
         Refused
     })?;

@@ -1,8 +1,8 @@
 //! What the authorizer said, and what the template makes of it.
 
-use chime_message_status::caller::{FrontDoor, Identity, Refusal, Unvouched};
+use chime_message_status::caller::{EventSource, Identity, IdentityError, UnauthenticatedReason};
 use chime_message_status::config::Config;
-use chime_message_status::domain::{AppInstanceUserArn, IdFault, Unmapped, Why};
+use chime_message_status::domain::{AppInstanceUserArn, IdFault, MappingError, MappingErrorKind};
 
 use crate::page::{say, shown};
 
@@ -37,15 +37,15 @@ fn is_attribute(name: &str) -> bool {
     name.starts_with("custom:") || ATTRIBUTES.contains(&name)
 }
 
-pub fn front_door(front_door: FrontDoor) {
-    let gateway = match front_door.gateway() {
+pub fn event_source(event_source: EventSource) {
+    let gateway = match event_source.gateway() {
         "http-api" => "an HTTP API",
         "http-api-1.0" => "an HTTP API with payload format 1.0",
         "rest-api" => "a REST API",
         "function-url" => "a function URL",
         other => other,
     };
-    let authorizer = match front_door.authorizer() {
+    let authorizer = match event_source.authorizer() {
         "claims" => "the claims of a token",
         "lambda" => "the context of a Lambda authorizer",
         "iam" => "a request signed with AWS credentials",
@@ -87,9 +87,9 @@ pub fn template(config: &Config, identity: &Identity<'_>, with_values: bool) {
 }
 
 /// Why there is no user, beyond what the function itself says of it.
-pub fn refusal(refusal: &Refusal, identity: Option<&Identity<'_>>) {
+pub fn refusal(refusal: &IdentityError, identity: Option<&Identity<'_>>) {
     match refusal {
-        Refusal::Unauthenticated(Unvouched::NoAuthorizer) => {
+        IdentityError::Unauthenticated(UnauthenticatedReason::NoAuthorizer) => {
             say(
                 "no user",
                 "The route has no authorizer that let somebody in. Attach one to it.",
@@ -99,21 +99,21 @@ pub fn refusal(refusal: &Refusal, identity: Option<&Identity<'_>>) {
                 "A token in a header counts for nothing; what the authorizer makes of it does.",
             );
         }
-        Refusal::Unauthenticated(Unvouched::Ambiguous) => {
+        IdentityError::Unauthenticated(UnauthenticatedReason::Ambiguous) => {
             say(
                 "no user",
                 "Something stands twice in the authorizer's part of the event.",
             );
             say("", "No gateway writes that. How was this event made?");
         }
-        Refusal::Unauthenticated(Unvouched::NoCognitoUser) => {
+        IdentityError::Unauthenticated(UnauthenticatedReason::NoCognitoUser) => {
             say(
                 "no user",
                 "The identity pool gave credentials to somebody who has not logged in.",
             );
             say("", "Let the front end log in before it signs.");
         }
-        Refusal::Unmapped(unmapped) => {
+        IdentityError::Unmapped(unmapped) => {
             let name = unmapped.name();
             let Some(identity) = identity else { return };
             say("no user", &fault(unmapped, identity));
@@ -129,19 +129,21 @@ pub fn refusal(refusal: &Refusal, identity: Option<&Identity<'_>>) {
     }
 }
 
-fn fault(unmapped: &Unmapped, identity: &Identity<'_>) -> String {
+fn fault(unmapped: &MappingError, identity: &Identity<'_>) -> String {
     let name = shown(unmapped.name());
     let value = identity.value(unmapped.name()).unwrap_or_default();
     match unmapped.why() {
-        Why::Missing if identity.names().contains(&unmapped.name()) => {
+        MappingErrorKind::Missing if identity.names().contains(&unmapped.name()) => {
             format!("{{{name}}} has to be a string or a whole number, and is something else.")
         }
-        Why::Missing => format!("{{{name}}} is not among the names that the authorizer gave."),
-        Why::NotAnId(IdFault::TooLong) => {
+        MappingErrorKind::Missing => {
+            format!("{{{name}}} is not among the names that the authorizer gave.")
+        }
+        MappingErrorKind::NotAnId(IdFault::TooLong) => {
             let length = value.chars().count();
             format!("The value of {{{name}}} has {length} characters; an id has at most 64.")
         }
-        Why::NotAnId(IdFault::Character(character)) => {
+        MappingErrorKind::NotAnId(IdFault::Character(character)) => {
             let place = value.chars().take_while(|c| *c != character).count();
             let place = place.saturating_add(1);
             format!(
@@ -149,13 +151,13 @@ fn fault(unmapped: &Unmapped, identity: &Identity<'_>) -> String {
                  there. Legal are letters and digits of ASCII and - _ . @, in a user's id also :"
             )
         }
-        Why::NotAnId(IdFault::Ends) if value.is_empty() => {
+        MappingErrorKind::NotAnId(IdFault::Ends) if value.is_empty() => {
             format!("The value of {{{name}}} is empty.")
         }
-        Why::NotAnId(IdFault::Ends) => format!(
+        MappingErrorKind::NotAnId(IdFault::Ends) => format!(
             "The value of {{{name}}} has to begin and to end with a letter or a digit of ASCII."
         ),
-        Why::NotAUserArn => format!(
+        MappingErrorKind::NotAUserArn => format!(
             "The whole has to be arn:aws:chime:REGION:ACCOUNT:app-instance/ID/user/ID, each id with \
              1 to 64 characters; with {{{name}}} filled in, it is not."
         ),
@@ -165,12 +167,12 @@ fn fault(unmapped: &Unmapped, identity: &Identity<'_>) -> String {
 /// What works, or would work, and should not be relied upon.
 pub fn warnings(
     config: &Config,
-    front_door: FrontDoor,
+    event_source: EventSource,
     identity: Option<&Identity<'_>>,
     user: Option<&AppInstanceUserArn>,
 ) {
     for name in config.user_arn().names() {
-        for warning in name_warnings(name, front_door, identity) {
+        for warning in name_warnings(name, event_source, identity) {
             say("warning", &warning);
         }
     }
@@ -196,16 +198,16 @@ pub fn warnings(
 
 fn name_warnings(
     name: &str,
-    front_door: FrontDoor,
+    event_source: EventSource,
     identity: Option<&Identity<'_>>,
 ) -> Vec<String> {
     let shown = shown(name);
     let mut warnings = Vec::new();
-    let is_claim = front_door.authorizer() == "claims";
+    let is_claim = event_source.authorizer() == "claims";
     if is_claim && is_attribute(name) {
         warnings.push(format!(
             "Users can commonly write {{{shown}}} themselves, and then be anybody. It is safe only \
-             if no app client has write access to it: see docs/claims.md."
+             if no app client has write access to it: see docs/user-mapping.md."
         ));
     }
     let is_access_token = |identity: &Identity<'_>| {

@@ -16,7 +16,7 @@ mod page;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use chime_message_status::api::Question;
+use chime_message_status::api::Operation;
 use chime_message_status::caller::{Caller, Identity};
 use chime_message_status::config::Config;
 use chime_message_status::domain::AppInstanceUserArn;
@@ -100,11 +100,11 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
         );
         Refused
     })?;
-    let (front_door, identity) = Identity::of(&event);
-    identity::front_door(front_door);
+    let (event_source, identity) = Identity::of(&event);
+    identity::event_source(event_source);
     let identify = || Caller::identify(&event, config.user_arn()).1;
-    let question = Question::read(&event, identify(), config);
-    if matches!(question, Ok(Question::Preflight)) {
+    let question = Operation::read(&event, identify(), config);
+    if matches!(question, Ok(Operation::Preflight)) {
         say("request", "a preflight, which is answered to anybody");
         return Ok(());
     }
@@ -124,7 +124,7 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
             None
         }
     };
-    identity::warnings(config, front_door, identity.as_ref(), user.as_ref());
+    identity::warnings(config, event_source, identity.as_ref(), user.as_ref());
 
     let question = question.map_err(|problem| {
         refused(&problem, user.as_ref());

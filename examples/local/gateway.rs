@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::types::{ChannelMessagePersistenceType, ChannelMessageType};
 use chime_message_status::api::{App, Invocation};
+use fakes::flow::FlowOutcome;
+use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::{Map, Value, json};
-use stand_in::flow::Outcome;
-use stand_in::http::{Answer, Request, Server, ServerOptions};
 
 use crate::tokens::Issuer;
 use crate::user_arn;
@@ -41,17 +41,18 @@ pub async fn serve(address: SocketAddr, gateway: Arc<Gateway>) -> io::Result<Ser
 }
 
 impl Gateway {
-    async fn answer(&self, request: &Request) -> Answer {
+    async fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let claims = request
             .header("authorization")
             .and_then(|value| value.strip_prefix("Bearer "))
             .and_then(|token| self.issuer.verify(token));
         match (claims, request.method.as_str(), request.path()) {
             // A browser asks whether it may ask before it shows a token.
-            (_, "OPTIONS", "/send") => self.with_cors(request, Answer::new(204, "", "")),
+            (_, "OPTIONS", "/send") => self.with_cors(request, HttpResponse::new(204, "", "")),
             (None, "OPTIONS", _) => self.invoke(request, None).await,
             (None, _, _) => {
-                let refusal = Answer::new(401, "application/json", r#"{"message":"Unauthorized"}"#);
+                let refusal =
+                    HttpResponse::new(401, "application/json", r#"{"message":"Unauthorized"}"#);
                 self.with_cors(request, refusal.with("www-authenticate", "Bearer"))
             }
             (Some(claims), "POST", "/send") => {
@@ -63,7 +64,7 @@ impl Gateway {
     }
 
     /// What lets a page read an answer that is not the function's.
-    fn with_cors(&self, request: &Request, answer: Answer) -> Answer {
+    fn with_cors(&self, request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
         let answer = answer.with("vary", "origin");
         let mut allowed = self.origins.split(',').map(str::trim);
         match request.header("origin") {
@@ -80,7 +81,11 @@ impl Gateway {
     }
 
     /// Calls the function as Lambda does, and unpacks what it answers.
-    async fn invoke(&self, request: &Request, claims: Option<Map<String, Value>>) -> Answer {
+    async fn invoke(
+        &self,
+        request: &HttpRequest,
+        claims: Option<Map<String, Value>>,
+    ) -> HttpResponse {
         let request_id = format!("local-{:016x}", fastrand::u64(..));
         let event = event(request, claims, &request_id).to_string();
         let deadline = now() + FUNCTION_TIMEOUT;
@@ -89,7 +94,7 @@ impl Gateway {
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
         let response = self.app.answer(&event, &invocation).await;
-        let answer = Answer::new(response.status(), "", response.body());
+        let answer = HttpResponse::new(response.status(), "", response.body());
         response
             .headers()
             .fold(answer, |answer, (name, value)| answer.with(name, value))
@@ -97,7 +102,7 @@ impl Gateway {
 
     /// What a front end does with Chime itself: sends a message, whose fate the query decides, and
     /// whose text is the body. Answers with nothing but the message's id, so that a shell can keep it.
-    async fn send(&self, request: &Request, claims: &Map<String, Value>) -> Answer {
+    async fn send(&self, request: &HttpRequest, claims: &Map<String, Value>) -> HttpResponse {
         let query: Map<String, Value> = form_urlencoded::parse(request.query().as_bytes())
             .map(|(name, value)| {
                 let number = value.parse::<u64>().ok().map(Value::from);
@@ -124,7 +129,7 @@ impl Gateway {
         match sent {
             Ok(sent) => {
                 let id = sent.message_id.unwrap_or_default();
-                if let Ok(Some(outcome)) = Outcome::from_metadata(&metadata) {
+                if let Ok(Some(outcome)) = FlowOutcome::from_metadata(&metadata) {
                     let sent = Sent {
                         id: id.clone(),
                         sender,
@@ -132,9 +137,11 @@ impl Gateway {
                     };
                     self.events.tell(sent, outcome);
                 }
-                Answer::new(201, "text/plain", id)
+                HttpResponse::new(201, "text/plain", id)
             }
-            Err(error) => Answer::new(400, "text/plain", error.into_service_error().to_string()),
+            Err(error) => {
+                HttpResponse::new(400, "text/plain", error.into_service_error().to_string())
+            }
         }
     }
 }
@@ -146,7 +153,7 @@ fn now() -> Duration {
 }
 
 /// The event that an HTTP API makes of a request.
-fn event(request: &Request, claims: Option<Map<String, Value>>, request_id: &str) -> Value {
+fn event(request: &HttpRequest, claims: Option<Map<String, Value>>, request_id: &str) -> Value {
     // The gateway decodes the path, and joins what is given more than once.
     let path = percent_encoding::percent_decode_str(request.path()).decode_utf8_lossy();
     let headers = joined(

@@ -1,4 +1,4 @@
-//! Everything on this machine, without an AWS account: a stand-in for Chime, in front of the
+//! Everything on this machine, without an AWS account: a fake Chime, in front of the
 //! function's own code a gateway that verifies tokens as an HTTP API does, and a page to look at.
 //!
 //!     cargo run --example local -- [--port 8787] [--chime-port 8788] [--page-port 8789]
@@ -22,18 +22,18 @@ use aws_config::BehaviorVersion;
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::Credentials;
 use chime_message_status::api::App;
-use chime_message_status::chime::Chime;
+use chime_message_status::chime::ChimeClient;
 use chime_message_status::config::Config;
+use fakes::chime::{FakeChime, Options};
+use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Map, Value, json};
-use stand_in::chime::{Options, StandIn};
-use stand_in::flow::{Message, Outcome};
 use tokio::sync::SetOnce;
 
 use gateway::Gateway;
 use tokens::Issuer;
 use websocket::Events;
 
-/// The ids that the files in `events/` have, so that these can be sent to the stand-in as they are.
+/// The ids that the files in `events/` have, so that these can be sent to the fake Chime as they are.
 pub const APP_INSTANCE: &str =
     "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
 const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";
@@ -54,18 +54,18 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let ports = Ports::from_arguments(std::env::args().skip(1))?;
-    let stand_in = StandIn::start(Options {
+    let fakes = FakeChime::start(Options {
         http: on_loopback(ports.chime),
         ..Options::default()
     })
     .await?;
     let channel = format!("{APP_INSTANCE}/channel/{CHANNEL}");
-    stand_in.put(Message {
+    fakes.put(Message {
         channel_arn: channel.clone(),
         sub_channel_id: None,
         message_id: MESSAGE.to_owned(),
         sender: user(ALICE),
-        outcome: Outcome::sent(),
+        outcome: FlowOutcome::sent(),
     });
 
     let settings = Arc::new(SetOnce::new());
@@ -81,18 +81,18 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         "local",
     );
     let loader = aws_config::defaults(BehaviorVersion::latest())
-        .endpoint_url(stand_in.https_url())
+        .endpoint_url(fakes.https_url())
         .credentials_provider(credentials.clone());
     let config = Config::from_lookup(
         |name| variable(name, &origins),
-        |_| Ok(stand_in.ca_pem().into()),
+        |_| Ok(fakes.ca_pem().into()),
     )?;
-    let chime = Chime::new(&config, loader).await?;
+    let chime = ChimeClient::new(&config, loader).await?;
     let sender = Client::from_conf(
         aws_sdk_chimesdkmessaging::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_config::Region::new("us-east-1"))
-            .endpoint_url(stand_in.http_url())
+            .endpoint_url(fakes.http_url())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .credentials_provider(credentials)
             .build(),
@@ -134,7 +134,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     print_guide(
         &gateway,
-        &stand_in.http_url(),
+        &fakes.http_url(),
         &format!("http://{}", page.addr()),
         &channel,
         &alice,
@@ -173,7 +173,7 @@ fn origins(page: u16) -> String {
 fn variable(name: &str, origins: &str) -> Option<OsString> {
     match name {
         "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),
-        "AWS_CA_BUNDLE" => Some("the stand-in's own".into()),
+        "AWS_CA_BUNDLE" => Some("the fake Chime's own".into()),
         "ALLOWED_ORIGINS" => Some(origins.into()),
         "MAX_WAIT_SECONDS" | "CHIME_CONNECT_TIMEOUT_MS" | "CHIME_ATTEMPT_TIMEOUT_MS" => {
             std::env::var_os(name)
@@ -223,7 +223,7 @@ fn print_guide(gateway: &str, chime: &str, page: &str, channel: &str, alice: &st
         format!("curl -isG {gateway}/message-status -d channelArn={channel} -d messageId=$ID");
     println!(
         r#"
-The gateway is {gateway}, the stand-in for Chime {chime}. Ctrl-C ends both.
+The gateway is {gateway}, the fake Chime for Chime {chime}. Ctrl-C ends both.
 
 See it in a browser: {page}
 

@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::Value;
-use stand_in::http::{Answer, Request, Server, ServerOptions};
 use tokio::sync::SetOnce;
 
 const FILES: [(&str, &str, &str); 6] = [
@@ -40,12 +40,16 @@ pub async fn serve(address: SocketAddr, settings: Arc<SetOnce<Settings>>) -> io:
     .await
 }
 
-fn answer(request: &Request, settings: &Settings) -> Answer {
+fn answer(request: &HttpRequest, settings: &Settings) -> HttpResponse {
     let file = FILES.iter().find(|(path, _, _)| *path == request.path());
     let answer = match (file, request.path()) {
-        (Some((_, kind, text)), _) => Answer::new(200, &format!("{kind}; charset=utf-8"), *text),
-        (None, "/settings.json") => Answer::new(200, "application/json", settings.json.to_string()),
-        (None, _) => Answer::new(404, "text/plain", "There is nothing here."),
+        (Some((_, kind, text)), _) => {
+            HttpResponse::new(200, &format!("{kind}; charset=utf-8"), *text)
+        }
+        (None, "/settings.json") => {
+            HttpResponse::new(200, "application/json", settings.json.to_string())
+        }
+        (None, _) => HttpResponse::new(404, "text/plain", "There is nothing here."),
     };
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

@@ -5,9 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use fakes::flow::FlowOutcome;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use stand_in::flow::Outcome;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::sleep;
@@ -54,9 +54,9 @@ impl Events {
 
     /// Tells the sender at once that the message is pending, and later what its flow makes of it:
     /// everybody if it was sent, else the sender alone.
-    pub fn tell(&self, sent: Sent, outcome: Outcome) {
+    pub fn tell(&self, sent: Sent, outcome: FlowOutcome) {
         self.say("PENDING", None, &sent);
-        let Outcome::PendingThen {
+        let FlowOutcome::PendingThen {
             after,
             value,
             detail,

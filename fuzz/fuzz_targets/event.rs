@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use chime_message_status::api::{App, Invocation, Response};
-use chime_message_status::chime::Chime;
+use chime_message_status::chime::ChimeClient;
 use chime_message_status::config::Config;
+use fakes::chime::{FakeChime, Options};
+use fakes::oracle::authorized;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use stand_in::chime::{Options, StandIn};
-use stand_in::naive::authorized;
 use tokio::runtime::{Builder, Runtime};
 
 const APP_INSTANCE: &str =
@@ -22,7 +22,7 @@ const APP_INSTANCE: &str =
 /// The function, and the Chime that it talks to: real ones, over loopback.
 struct World {
     runtime: Runtime,
-    chime: StandIn,
+    chime: FakeChime,
     app: App,
 }
 
@@ -34,7 +34,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (chime, app) = runtime.block_on(async {
         let options = Options::default();
         let credentials = options.credentials.clone();
-        let chime = StandIn::start(options).await.expect("a stand-in");
+        let chime = FakeChime::start(options).await.expect("a fake Chime");
         let variable = |name: &str| match name {
             "APP_INSTANCE_USER_ARN" => Some(OsString::from(format!("{APP_INSTANCE}/user/{{sub}}"))),
             "ALLOWED_ORIGINS" => Some("https://chat.example.com".into()),
@@ -54,7 +54,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
                 None,
                 "fuzz",
             ));
-        let client = Chime::new(&config, loader).await.expect("a client");
+        let client = ChimeClient::new(&config, loader).await.expect("a client");
         (chime, App::new(config, client))
     });
     World {

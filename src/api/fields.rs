@@ -8,22 +8,22 @@ use crate::domain::{ChannelArn, MessageId, MessageRef, SubChannelId};
 use crate::problem::{FieldError, Problem};
 
 /// Longest name of an unknown field that is repeated to whoever sent it.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME_LENGTH: usize = 128;
 /// Most faults that are told: an answer must not grow with what was sent.
-const MOST_FAULTS: usize = 100;
+const MAX_ERRORS: usize = 100;
 
 /// What is wrong so far.
 #[derive(Default)]
-pub(super) struct Faults(Vec<FieldError>);
+pub(super) struct FieldErrors(Vec<FieldError>);
 
 /// A field as it was sent: its name, and its value if that is text.
 pub(super) type Field<'f> = (&'f str, Option<&'f str>);
 
-impl Faults {
+impl FieldErrors {
     /// Adds a fault of a field; what is told of each field is the first thing that is wrong.
     pub(super) fn add(&mut self, field: impl AsRef<str>, detail: impl Into<String>) {
-        let field: String = field.as_ref().chars().take(LONGEST_NAME).collect();
-        if self.0.len() < MOST_FAULTS && !self.0.iter().any(|known| known.field == field) {
+        let field: String = field.as_ref().chars().take(MAX_NAME_LENGTH).collect();
+        if self.0.len() < MAX_ERRORS && !self.0.iter().any(|known| known.field == field) {
             let detail = detail.into();
             self.0.push(FieldError { field, detail });
         }

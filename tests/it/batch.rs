@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use aws_smithy_types::base64;
+use fakes::fault::Fault;
+use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Value, json};
-use stand_in::fault::Fault;
-use stand_in::flow::{Message, Outcome};
 
 use crate::support::{
-    ALICE, APP_INSTANCE, Reply, World, channel, messages, post, problem_name, request_id, user,
+    ALICE, APP_INSTANCE, GatewayResponse, TestEnv, channel, messages, post, problem_name,
+    request_id, user,
 };
 
 /// What each result says: a status, or a problem's name.
-fn said(reply: &Reply) -> Vec<(String, String)> {
+fn said(reply: &GatewayResponse) -> Vec<(String, String)> {
     assert_eq!(reply.status, 200, "{reply:?}");
     let body = reply.json();
     let results = body["results"].as_array().expect("results");
@@ -38,31 +39,29 @@ fn expect(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn each_message_has_its_own_answer_in_the_order_asked() {
-    let world = World::new().await;
-    world.put_as("sent", &user(ALICE), Outcome::sent());
-    world.put_as(
+    let env = TestEnv::new().await;
+    env.seed_message("sent", &user(ALICE), FlowOutcome::sent());
+    env.seed_message(
         "failed",
         &user(ALICE),
-        Outcome::Settled("FAILED".into(), Some("why".into())),
+        FlowOutcome::Settled("FAILED".into(), Some("why".into())),
     );
-    world.put_as("theirs", &user("bob"), Outcome::sent());
-    world.put_as("broken", &user(ALICE), Outcome::sent());
-    world
-        .chime
-        .fault_for("broken", vec![Fault::access_denied()]);
+    env.seed_message("theirs", &user("bob"), FlowOutcome::sent());
+    env.seed_message("broken", &user(ALICE), FlowOutcome::sent());
+    env.chime.fault_for("broken", vec![Fault::access_denied()]);
     let elsewhere = format!("{APP_INSTANCE}/channel/elsewhere");
-    world.chime.put(Message {
+    env.chime.put(Message {
         channel_arn: elsewhere.clone(),
         sub_channel_id: Some("s".into()),
         message_id: "sent".into(),
         sender: user(ALICE),
-        outcome: Outcome::Settled("DENIED".into(), None),
+        outcome: FlowOutcome::Settled("DENIED".into(), None),
     });
     let mut body = messages(&["theirs", "sent", "broken", "failed", "sent"]);
     body["messages"][4]["channelArn"] = elsewhere.into();
     body["messages"][4]["subChannelId"] = "s".into();
     let event = post("", body);
-    let reply = world.ask(&event).await;
+    let reply = env.ask(&event).await;
     assert_eq!(
         said(&reply),
         expect(&[
@@ -85,7 +84,7 @@ async fn each_message_has_its_own_answer_in_the_order_asked() {
     );
     assert_eq!(reply.header("retry-after"), None);
     assert_eq!(reply.header("cache-control"), Some("no-store"));
-    let record = world.record(request_id(&event)).await;
+    let record = env.record(request_id(&event)).await;
     assert_eq!(
         (&record["level"], &record["ProblemMisconfigured"]),
         (&"ERROR".into(), &1.into())
@@ -94,33 +93,32 @@ async fn each_message_has_its_own_answer_in_the_order_asked() {
 
 #[tokio::test]
 async fn a_message_that_is_asked_twice_costs_one_call() {
-    let world = World::new().await;
-    world.put_as("m", &user(ALICE), Outcome::sent());
-    world.put_as("n", &user(ALICE), Outcome::sent());
-    let reply = world.ask(&post("", messages(&["m", "n", "m", "m"]))).await;
+    let env = TestEnv::new().await;
+    env.seed_message("m", &user(ALICE), FlowOutcome::sent());
+    env.seed_message("n", &user(ALICE), FlowOutcome::sent());
+    let reply = env.ask(&post("", messages(&["m", "n", "m", "m"]))).await;
     assert_eq!(
         said(&reply),
         expect(&[("m", "SENT"), ("n", "SENT"), ("m", "SENT"), ("m", "SENT")])
     );
-    assert_eq!(world.calls().len(), 2);
+    assert_eq!(env.calls().len(), 2);
 }
 
 #[tokio::test]
 async fn something_to_ask_again_comes_with_a_retry_after() {
-    let world = World::new().await;
-    world.put_as("sent", &user(ALICE), Outcome::sent());
-    world.put_as("pending", &user(ALICE), Outcome::Pending);
-    world.put_as("throttled", &user(ALICE), Outcome::sent());
-    world
-        .chime
+    let env = TestEnv::new().await;
+    env.seed_message("sent", &user(ALICE), FlowOutcome::sent());
+    env.seed_message("pending", &user(ALICE), FlowOutcome::Pending);
+    env.seed_message("throttled", &user(ALICE), FlowOutcome::sent());
+    env.chime
         .fault_for("throttled", vec![Fault::throttled(), Fault::throttled()]);
-    let reply = world.ask(&post("", messages(&["sent", "throttled"]))).await;
+    let reply = env.ask(&post("", messages(&["sent", "throttled"]))).await;
     assert_eq!(
         said(&reply),
         expect(&[("sent", "SENT"), ("throttled", "throttled")])
     );
     assert!(reply.header("retry-after").is_some());
-    let reply = world.ask(&post("", messages(&["sent", "pending"]))).await;
+    let reply = env.ask(&post("", messages(&["sent", "pending"]))).await;
     assert_eq!(
         said(&reply),
         expect(&[("sent", "SENT"), ("pending", "PENDING")])
@@ -130,7 +128,7 @@ async fn something_to_ask_again_comes_with_a_retry_after() {
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_named_with_its_place_and_nothing_is_called() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let arn = channel();
     let item = json!({"channelArn": arn, "messageId": "m"});
     let foreign = arn.replace("7f1c", "8f1c");
@@ -162,7 +160,7 @@ async fn everything_that_is_wrong_is_named_with_its_place_and_nothing_is_called(
             ],
         ),
     ] {
-        let mut named = world.ask(&post("", &body)).await.fields();
+        let mut named = env.ask(&post("", &body)).await.fields();
         named.sort();
         assert_eq!(named, fields, "{body}");
     }
@@ -179,34 +177,34 @@ async fn everything_that_is_wrong_is_named_with_its_place_and_nothing_is_called(
             vec!["messages[0].messageId"],
         ),
     ] {
-        assert_eq!(world.ask(&post("", &text)).await.fields(), fields, "{text}");
+        assert_eq!(env.ask(&post("", &text)).await.fields(), fields, "{text}");
     }
-    let reply = world
+    let reply = env
         .ask(&post("channelArn=x&wait=y", json!({"messages": [item]})))
         .await;
     assert_eq!(reply.fields(), ["channelArn", "wait"]);
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_body_may_come_in_base64() {
-    let world = World::new().await;
-    world.put_as("m", &user(ALICE), Outcome::sent());
+    let env = TestEnv::new().await;
+    env.seed_message("m", &user(ALICE), FlowOutcome::sent());
     let mut event = post("", "");
     let text = messages(&["m"]).to_string();
     event["isBase64Encoded"] = true.into();
     event["body"] = base64::encode(&text).into();
-    assert_eq!(said(&world.ask(&event).await), expect(&[("m", "SENT")]));
+    assert_eq!(said(&env.ask(&event).await), expect(&[("m", "SENT")]));
     for body in [json!("%%%"), json!("/w=="), json!(7), json!({"a": 1})] {
         event["body"] = body;
-        assert_eq!(world.ask(&event).await.fields(), ["body"]);
+        assert_eq!(env.ask(&event).await.fields(), ["body"]);
     }
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(env.calls().len(), 1);
 }
 
-/// The promise, read off the stand-in's own record.
-fn assert_quota_kept(world: &World) {
-    let calls = world.calls();
+/// The promise, read off the fake Chime's own record.
+fn assert_quota_kept(env: &TestEnv) {
+    let calls = env.calls();
     assert!(calls.iter().all(|call| call.in_flight <= 4));
     let mut arrivals: Vec<_> = calls.iter().map(|call| call.started).collect();
     arrivals.sort();
@@ -221,28 +219,27 @@ fn assert_quota_kept(world: &World) {
 
 #[tokio::test]
 async fn twenty_pending_messages_and_a_wait_of_20_s_keep_the_quota_promise() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let ids: Vec<String> = (0..20).map(|index| format!("m{index}")).collect();
     for id in &ids {
-        world.put_as(id, &user(ALICE), Outcome::Pending);
+        env.seed_message(id, &user(ALICE), FlowOutcome::Pending);
     }
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let (reply, took) =
-        stand_in::lambda_host::timed(world.ask(&post("wait=20", messages(&ids)))).await;
+    let (reply, took) = fakes::lambda::timed(env.ask(&post("wait=20", messages(&ids)))).await;
     assert!(
         said(&reply).iter().all(|(_, said)| said == "PENDING"),
         "{reply:?}"
     );
     assert!(took < Duration::from_secs(22), "{took:?}");
-    assert!(world.calls().len() > 20);
-    assert_quota_kept(&world);
+    assert!(env.calls().len() > 20);
+    assert_quota_kept(&env);
 }
 
 #[tokio::test]
 async fn twenty_messages_of_a_failing_chime_keep_the_quota_promise() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let ids: Vec<String> = (0..20).map(|index| format!("m{index}")).collect();
-    world.chime.script(
+    env.chime.script(
         [
             Fault::service_failure(),
             Fault::throttled(),
@@ -257,9 +254,9 @@ async fn twenty_messages_of_a_failing_chime_keep_the_quota_promise() {
     );
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let event = post("", messages(&ids));
-    let reply = world.ask(&event).await;
+    let reply = env.ask(&event).await;
     assert_eq!(said(&reply).len(), 20);
-    assert_quota_kept(&world);
-    let record = world.record(request_id(&event)).await;
-    assert_eq!(record["upstreamCalls"], Value::from(world.calls().len()));
+    assert_quota_kept(&env);
+    let record = env.record(request_id(&event)).await;
+    assert_eq!(record["upstreamCalls"], Value::from(env.calls().len()));
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use stand_in::fault::Fault;
-use stand_in::flow::Outcome;
-use stand_in::lambda_host::LambdaHost;
+use fakes::fault::Fault;
+use fakes::flow::FlowOutcome;
+use fakes::lambda::FakeLambda;
 
-use crate::support::{MESSAGE, World, ask, binary, by_claim, get_message, start_function};
+use crate::support::{MESSAGE, TestEnv, ask, binary, get_message, start_function, user_pattern};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_wrong_configuration_is_told_whole_and_ends_the_process() {
-    let mut function = LambdaHost::start(
+    let mut function = FakeLambda::start(
         binary(),
         &[
             ("ALLOWED_ORIGINS", "https://chat.example/"),
@@ -47,12 +47,12 @@ async fn a_wrong_configuration_is_told_whole_and_ends_the_process() {
 
 #[tokio::test]
 async fn outside_lambda_it_says_where_it_belongs() {
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let variables = [
         ("APP_INSTANCE_USER_ARN", template.as_str()),
         ("AWS_LAMBDA_RUNTIME_API", ""),
     ];
-    let mut function = LambdaHost::start(binary(), &variables)
+    let mut function = FakeLambda::start(binary(), &variables)
         .await
         .expect("a process");
     assert!(!function.exit(PATIENCE).await.expect("an end").success());
@@ -65,23 +65,23 @@ async fn outside_lambda_it_says_where_it_belongs() {
 #[tokio::test]
 async fn what_every_aws_tool_understands_means_the_same_here() {
     for (attempts, calls) in [("1", 1), ("2", 2), ("5", 5)] {
-        let world = World::with(&[("AWS_MAX_ATTEMPTS", attempts)]).await;
-        world.chime.always(Some(Fault::service_failure()));
-        let reply = world.ask(&get_message(MESSAGE, "")).await;
+        let env = TestEnv::with(&[("AWS_MAX_ATTEMPTS", attempts)]).await;
+        env.chime.always(Some(Fault::service_failure()));
+        let reply = env.ask(&get_message(MESSAGE, "")).await;
         reply.assert_problem(502, "upstream-failure");
-        assert_eq!(world.calls().len(), calls);
+        assert_eq!(env.calls().len(), calls);
     }
-    let world = World::with(&[("AWS_MAX_ATTEMPTS", "1")]).await;
-    world.chime.always(Some(Fault::throttled()));
-    let reply = world.ask(&get_message(MESSAGE, "")).await;
+    let env = TestEnv::with(&[("AWS_MAX_ATTEMPTS", "1")]).await;
+    env.chime.always(Some(Fault::throttled()));
+    let reply = env.ask(&get_message(MESSAGE, "")).await;
     reply.assert_problem(429, "throttled");
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(env.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn the_general_endpoint_counts_where_there_is_no_special_one() {
-    let chime = World::new().await;
-    chime.put(Outcome::sent());
+    let chime = TestEnv::new().await;
+    chime.put(FlowOutcome::sent());
     let url = chime.chime.http_url();
     let function = start_function(&[("AWS_ENDPOINT_URL", url.as_str())]).await;
     let reply = ask(&function, &get_message(MESSAGE, "")).await;

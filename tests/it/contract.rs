@@ -4,43 +4,46 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use fakes::fault::Fault;
+use fakes::flow::FlowOutcome;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use stand_in::fault::Fault;
-use stand_in::flow::Outcome;
 
-use crate::support::{MESSAGE, Reply, World, get, get_message, messages, post, sample};
+use crate::support::{GatewayResponse, MESSAGE, TestEnv, get, get_message, messages, post, sample};
 use crate::templates::read;
 
 const PROBLEM: &str = include_str!("../../src/problem.rs");
 const PROBLEM_JSON: &str = "application/problem+json";
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| read(include_str!("../../openapi.yaml")));
-static ANSWERS: LazyLock<BTreeMap<(String, u64), Answer>> = LazyLock::new(|| {
+static DESCRIBED: LazyLock<BTreeMap<(String, u64), DescribedResponse>> = LazyLock::new(|| {
     operations()
         .flat_map(|(method, operation)| {
             let answers = members(&operation["responses"]).iter();
             answers.map(move |(status, answer)| {
                 let status = status.parse().expect("a status code");
-                ((method.to_uppercase(), status), Answer::read(answer))
+                (
+                    (method.to_uppercase(), status),
+                    DescribedResponse::read(answer),
+                )
             })
         })
         .collect()
 });
 
 /// What the document says of one status code of one method.
-struct Answer {
-    headers: BTreeMap<String, Header>,
+struct DescribedResponse {
+    headers: BTreeMap<String, DescribedHeader>,
     /// By media type.
     bodies: BTreeMap<String, Validator>,
 }
 
-struct Header {
+struct DescribedHeader {
     is_required: bool,
     validator: Validator,
 }
 
-impl Answer {
+impl DescribedResponse {
     fn read(answer: &Value) -> Self {
         let answer = resolved(answer);
         let headers = members(&answer["headers"]).iter().map(|(name, header)| {
@@ -49,7 +52,7 @@ impl Answer {
             let validator = validator(&header["schema"]);
             (
                 name.clone(),
-                Header {
+                DescribedHeader {
                     is_required,
                     validator,
                 },
@@ -64,7 +67,7 @@ impl Answer {
         }
     }
 
-    fn faults(&self, reply: &Reply) -> Vec<String> {
+    fn faults(&self, reply: &GatewayResponse) -> Vec<String> {
         let mut faults = self.faults_of_headers(reply);
         let media_type = reply.header("content-type").unwrap_or_default();
         match self.bodies.get(media_type) {
@@ -83,7 +86,7 @@ impl Answer {
         faults
     }
 
-    fn faults_of_headers(&self, reply: &Reply) -> Vec<String> {
+    fn faults_of_headers(&self, reply: &GatewayResponse) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, value) in members(&reply.headers) {
             // OpenAPI has the media type elsewhere.
@@ -108,7 +111,7 @@ impl Answer {
     }
 }
 
-impl Header {
+impl DescribedHeader {
     /// A header is text; where the document wants a number, its digits are meant.
     fn takes(&self, text: &str) -> bool {
         let number = text.parse::<u64>().ok();
@@ -118,7 +121,7 @@ impl Header {
 }
 
 /// Panics unless the document describes the answer to this event.
-pub fn assert_described(event: &[u8], reply: &Reply) {
+pub fn assert_described(event: &[u8], reply: &GatewayResponse) {
     let method = method(event);
     let faults = faults(&method, reply);
     assert!(
@@ -129,7 +132,7 @@ pub fn assert_described(event: &[u8], reply: &Reply) {
     );
 }
 
-fn faults(method: &str, reply: &Reply) -> Vec<String> {
+fn faults(method: &str, reply: &GatewayResponse) -> Vec<String> {
     let is_problem = reply.header("content-type") == Some(PROBLEM_JSON);
     let method = match method {
         // What cannot be read is no `HEAD`, and its problem has a body.
@@ -139,7 +142,7 @@ fn faults(method: &str, reply: &Reply) -> Vec<String> {
         _ if is_problem => "OPTIONS",
         _ => return vec!["an answer to such a method".to_owned()],
     };
-    match ANSWERS.get(&(method.to_owned(), reply.status)) {
+    match DESCRIBED.get(&(method.to_owned(), reply.status)) {
         Some(answer) => answer.faults(reply),
         None => vec!["the status code".to_owned()],
     }
@@ -263,8 +266,8 @@ fn name_of(urn: &Value) -> &str {
 
 #[tokio::test]
 async fn the_document_s_own_requests_are_answered() {
-    let world = World::new().await;
-    world.put(Outcome::sent());
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
     let parameters = members(&DOCUMENT["components"]["parameters"]).values();
     let query: Vec<String> = parameters
         .filter(|parameter| !parameter["example"].is_null())
@@ -277,34 +280,31 @@ async fn the_document_s_own_requests_are_answered() {
             )
         })
         .collect();
-    world
-        .ask(&get(&query.join("&")))
-        .await
-        .assert_status("SENT");
+    env.ask(&get(&query.join("&"))).await.assert_status("SENT");
 
     let path = &DOCUMENT["paths"]["/message-status"];
     let body = &path["post"]["requestBody"]["content"]["application/json"];
     for example in members(&body["examples"]).values() {
-        let reply = world.ask(&post("", &example["value"])).await;
+        let reply = env.ask(&post("", &example["value"])).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 }
 
 #[tokio::test]
 async fn every_status_code_of_the_document_is_one_that_the_function_gives() {
-    let closed = World::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
+    let closed = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
     let origins = [("ALLOWED_ORIGINS", "https://chat.example.com")];
-    let open = World::with(&origins).await;
+    let open = TestEnv::with(&origins).await;
     let with_method = |mut event: Value, method: &str| {
         event["requestContext"]["http"]["method"] = method.into();
         event
     };
     let mut seen = BTreeSet::new();
-    let mut see = |method: &str, reply: Reply| {
+    let mut see = |method: &str, reply: GatewayResponse| {
         seen.insert((method.to_owned(), reply.status));
     };
 
-    closed.put(Outcome::sent());
+    closed.put(FlowOutcome::sent());
     let message = get_message(MESSAGE, "");
     for method in ["GET", "HEAD"] {
         let message = with_method(message.clone(), method);
@@ -359,7 +359,7 @@ async fn every_status_code_of_the_document_is_one_that_the_function_gives() {
 
     // What the problem of one message of many would be is the gateway's alone for a `POST`.
     let gateways = [429, 502, 503, 504].map(|status| ("POST".to_owned(), status));
-    let documented: BTreeSet<_> = ANSWERS.keys().cloned().collect();
+    let documented: BTreeSet<_> = DESCRIBED.keys().cloned().collect();
     seen.extend(gateways);
     assert_eq!(seen, documented);
 }
@@ -452,7 +452,7 @@ fn what_the_document_does_not_describe_is_found() {
             Some("a problem in"),
         ),
     ] {
-        let reply = Reply {
+        let reply = GatewayResponse {
             status,
             headers,
             body: body.to_string(),

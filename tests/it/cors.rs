@@ -1,9 +1,9 @@
 //! CORS, for the front doors that leave it to the function.
 
+use fakes::flow::FlowOutcome;
 use serde_json::Value;
-use stand_in::flow::Outcome;
 
-use crate::support::{MESSAGE, Reply, World, get_message, sample};
+use crate::support::{GatewayResponse, MESSAGE, TestEnv, get_message, sample};
 
 const OWN: &str = "https://chat.example.com";
 
@@ -23,7 +23,7 @@ fn preflight(origin: &str) -> Value {
     event
 }
 
-fn cors_headers(reply: &Reply) -> Vec<&String> {
+fn cors_headers(reply: &GatewayResponse) -> Vec<&String> {
     let headers = reply.headers.as_object().expect("headers");
     headers
         .keys()
@@ -31,22 +31,22 @@ fn cors_headers(reply: &Reply) -> Vec<&String> {
         .collect()
 }
 
-async fn world() -> World {
+async fn env() -> TestEnv {
     let origins = format!("http://localhost:5173, {OWN}");
-    let world = World::with(&[("ALLOWED_ORIGINS", &origins)]).await;
-    world.put(Outcome::Pending);
-    world
+    let env = TestEnv::with(&[("ALLOWED_ORIGINS", &origins)]).await;
+    env.put(FlowOutcome::Pending);
+    env
 }
 
 #[tokio::test]
 async fn an_allowed_origin_may_read_answers_and_problems() {
-    let world = world().await;
+    let env = env().await;
     let mut unauthenticated = from(OWN);
     unauthenticated["requestContext"]["authorizer"] = Value::Null;
     let mut lost = from(OWN);
     lost["rawPath"] = "/other".into();
     for (event, status) in [(from(OWN), 200), (unauthenticated, 401), (lost, 404)] {
-        let reply = world.ask(&event).await;
+        let reply = env.ask(&event).await;
         assert_eq!(reply.status, status);
         assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
         assert_eq!(
@@ -60,7 +60,7 @@ async fn an_allowed_origin_may_read_answers_and_problems() {
 
 #[tokio::test]
 async fn any_other_origin_may_not() {
-    let world = world().await;
+    let env = env().await;
     for origin in [
         "https://chat.example.com:8443",
         "https://chat.example.com.evil.test",
@@ -76,7 +76,7 @@ async fn any_other_origin_may_not() {
         "",
     ] {
         for event in [from(origin), preflight(origin)] {
-            let reply = world.ask(&event).await;
+            let reply = env.ask(&event).await;
             assert!([200, 204].contains(&reply.status), "{reply:?}");
             assert!(cors_headers(&reply).is_empty(), "{origin}: {reply:?}");
             assert_eq!(reply.header("vary"), Some("origin"));
@@ -86,8 +86,8 @@ async fn any_other_origin_may_not() {
 
 #[tokio::test]
 async fn a_preflight_needs_nobody_and_is_kept() {
-    let world = world().await;
-    let reply = world.ask(&preflight(OWN)).await;
+    let env = env().await;
+    let reply = env.ask(&preflight(OWN)).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
     assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
     assert_eq!(reply.header("vary"), Some("origin"));
@@ -105,25 +105,25 @@ async fn a_preflight_needs_nobody_and_is_kept() {
         .parse()
         .expect("seconds");
     assert!(age >= 600);
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
 async fn the_methods_include_options_only_where_it_is_answered() {
-    let world = world().await;
+    let env = env().await;
     let mut event = from(OWN);
     event["requestContext"]["http"]["method"] = "PUT".into();
-    let reply = world.ask(&event).await;
+    let reply = env.ask(&event).await;
     reply.assert_problem(405, "method-not-allowed");
     assert_eq!(reply.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
 }
 
 #[tokio::test]
 async fn everybody_may_where_the_operator_says_so_but_never_with_credentials() {
-    let world = World::with(&[("ALLOWED_ORIGINS", "*")]).await;
-    world.put(Outcome::Pending);
+    let env = TestEnv::with(&[("ALLOWED_ORIGINS", "*")]).await;
+    env.put(FlowOutcome::Pending);
     for event in [from("https://anywhere.test"), preflight("null")] {
-        let reply = world.ask(&event).await;
+        let reply = env.ask(&event).await;
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert_eq!(reply.header("access-control-allow-credentials"), None);
     }
@@ -131,16 +131,15 @@ async fn everybody_may_where_the_operator_says_so_but_never_with_credentials() {
 
 #[tokio::test]
 async fn where_a_gateway_does_it_the_function_says_nothing() {
-    let world = World::new().await;
-    world.put(Outcome::Pending);
-    let reply = world.ask(&from(OWN)).await;
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::Pending);
+    let reply = env.ask(&from(OWN)).await;
     reply.assert_status("PENDING");
     assert!(
         cors_headers(&reply).is_empty() && reply.header("vary").is_none(),
         "{reply:?}"
     );
-    world
-        .ask(&preflight(OWN))
+    env.ask(&preflight(OWN))
         .await
         .assert_problem(405, "method-not-allowed");
 }

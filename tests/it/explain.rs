@@ -2,24 +2,24 @@
 
 use std::path::PathBuf;
 
+use fakes::chime::{FakeChime, Options, Users};
+use fakes::fault::Fault;
+use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Value, json};
-use stand_in::chime::{Options, StandIn, Users};
-use stand_in::fault::Fault;
-use stand_in::flow::{Message, Outcome};
 use tokio::process::Command;
 
-use crate::support::{ALICE, APP_INSTANCE, MESSAGE, by_claim, channel, sample, user};
+use crate::support::{ALICE, APP_INSTANCE, MESSAGE, channel, sample, user, user_pattern};
 
 /// A value that must not be shown unasked.
 const CANARY: &str = "canary7f3e";
 
 /// What the tool wrote, and how it ended.
-struct Said {
+struct ExplainOutput {
     text: String,
     ended: Option<i32>,
 }
 
-impl Said {
+impl ExplainOutput {
     #[track_caller]
     fn assert(&self, ended: i32, parts: &[&str]) {
         assert_eq!(self.ended, Some(ended), "{}", self.text);
@@ -41,7 +41,11 @@ fn binary() -> PathBuf {
     binary
 }
 
-async fn explain(event: impl ToString, options: &[&str], variables: &[(&str, &str)]) -> Said {
+async fn explain(
+    event: impl ToString,
+    options: &[&str],
+    variables: &[(&str, &str)],
+) -> ExplainOutput {
     let name = format!("explain-{:016x}.json", fastrand::u64(..));
     let file = std::env::temp_dir().join(name);
     std::fs::write(&file, event.to_string()).expect("a file");
@@ -51,7 +55,7 @@ async fn explain(event: impl ToString, options: &[&str], variables: &[(&str, &st
     said
 }
 
-async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> ExplainOutput {
     let output = Command::new(binary())
         .args(arguments)
         .env_clear()
@@ -62,13 +66,13 @@ async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         .await
         .expect("a process");
     let text = [output.stdout, output.stderr].concat();
-    Said {
+    ExplainOutput {
         text: String::from_utf8(text).expect("UTF-8"),
         ended: output.status.code(),
     }
 }
 
-async fn by(template: &str, event: &Value) -> Said {
+async fn by(template: &str, event: &Value) -> ExplainOutput {
     explain(event, &[], &[("APP_INSTANCE_USER_ARN", template)]).await
 }
 
@@ -134,7 +138,7 @@ async fn every_event_that_the_function_answers_is_followed_to_its_user() {
             &alice,
         ),
     ] {
-        let said = by(&by_claim(claim), &sample(event)).await;
+        let said = by(&user_pattern(claim), &sample(event)).await;
         let maps = format!("maps to     {arn}\n");
         said.assert(0, &[gateway, authorizer, claim, &maps, "own app instance"]);
         assert!(!said.text.contains("refused"), "{event}: {}", said.text);
@@ -143,7 +147,7 @@ async fn every_event_that_the_function_answers_is_followed_to_its_user() {
 
 #[tokio::test]
 async fn a_preflight_has_no_user_and_needs_none() {
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let variables = [("APP_INSTANCE_USER_ARN", template.as_str())];
     let origins = ("ALLOWED_ORIGINS", "https://chat.example.com");
     let allowed = [variables[0], origins];
@@ -159,7 +163,7 @@ async fn a_preflight_has_no_user_and_needs_none() {
 
 #[tokio::test]
 async fn the_refused_events_are_refused_by_their_problem_s_name_and_with_the_reason() {
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let said = by(&template, &sample("refused-no-authorizer")).await;
     said.assert(
         1,
@@ -201,37 +205,37 @@ async fn a_claim_that_maps_to_nobody_is_told_with_what_is_wrong_with_it() {
     let long = "a".repeat(70);
     for (template, claims, reason) in [
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"sub": "auth0|x"}),
             "Character 6 of the value of {sub} is '|'",
         ),
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"sub": "ä"}),
             "Character 1 of the value of {sub} is 'ä'",
         ),
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"sub": long}),
             "{sub} has 70 characters; an id has at most 64",
         ),
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"sub": "a-"}),
             "to begin and to end with a letter or a digit",
         ),
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"sub": ""}),
             "The value of {sub} is empty",
         ),
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"sub": ["a"]}),
             "{sub} has to be a string or a whole number",
         ),
         (
-            by_claim("sub"),
+            user_pattern("sub"),
             json!({"Sub": "a"}),
             "There is {Sub}: upper and lower case count",
         ),
@@ -261,7 +265,7 @@ async fn whoever_is_not_vouched_for_is_told_apart() {
     let mut guest = sample("http-api-iam");
     guest["requestContext"]["authorizer"]["iam"]["cognitoIdentity"]["amr"] =
         json!(["unauthenticated"]);
-    let said = by(&by_claim("cognitoIdentityId"), &guest).await;
+    let said = by(&user_pattern("cognitoIdentityId"), &guest).await;
     said.assert(
         1,
         &["unauthenticated (401)", "somebody who has not logged in"],
@@ -269,14 +273,14 @@ async fn whoever_is_not_vouched_for_is_told_apart() {
     let twice = sample("http-api-jwt")
         .to_string()
         .replace(r#""sub":"#, r#""sub":"bob","sub":"#);
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let said = explain(twice, &[], &[("APP_INSTANCE_USER_ARN", &template)]).await;
     said.assert(1, &["unauthenticated (401)", "Something stands twice"]);
 }
 
 #[tokio::test]
 async fn what_is_no_event_is_what_the_function_calls_an_internal_error() {
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     for text in ["", "{}", r#"{"sub":"alice"}"#] {
         let said = explain(text, &[], &[("APP_INSTANCE_USER_ARN", &template)]).await;
         said.assert(1, &["refused     internal-error (500)", "files in events/"]);
@@ -295,24 +299,28 @@ async fn claims_that_users_can_write_and_names_that_callers_choose_are_warned_ab
         "phone_number",
         "custom:id",
     ] {
-        let said = by(&by_claim(claim), &with_claims(json!({claim: "alice"}))).await;
+        let said = by(&user_pattern(claim), &with_claims(json!({claim: "alice"}))).await;
         said.assert(
             0,
             &[&format!("warning     {written} {{{claim}}} themselves")],
         );
     }
     for claim in ["sub", "username", "cognito:username", "oid"] {
-        let said = by(&by_claim(claim), &with_claims(json!({claim: "alice"}))).await;
+        let said = by(&user_pattern(claim), &with_claims(json!({claim: "alice"}))).await;
         said.assert(0, &["maps to"]);
         assert!(!said.text.contains("warning"), "{}", said.text);
     }
     // A Lambda authorizer writes its context itself.
     let mut event = sample("http-api-lambda-authorizer");
     event["requestContext"]["authorizer"]["lambda"]["name"] = "alice".into();
-    let said = by(&by_claim("name"), &event).await;
+    let said = by(&user_pattern("name"), &event).await;
     said.assert(0, &["maps to"]);
     assert!(!said.text.contains("warning"), "{}", said.text);
-    let said = by(&by_claim("roleSessionName"), &sample("function-url-iam")).await;
+    let said = by(
+        &user_pattern("roleSessionName"),
+        &sample("function-url-iam"),
+    )
+    .await;
     said.assert(
         0,
         &["warning     Whoever assumes a role chooses the session's name"],
@@ -323,12 +331,12 @@ async fn claims_that_users_can_write_and_names_that_callers_choose_are_warned_ab
 async fn a_name_that_all_users_of_an_identity_pool_share_is_warned_about() {
     for event in ["http-api-iam", "rest-api-iam"] {
         for name in ["roleSessionName", "userId", "callerId"] {
-            let said = by(&by_claim(name), &sample(event)).await;
+            let said = by(&user_pattern(name), &sample(event)).await;
             let warning =
                 format!("warning     All users of an identity pool have the same {{{name}}}");
             said.assert(0, &[&warning]);
         }
-        let said = by(&by_claim("cognitoIdentityId"), &sample(event)).await;
+        let said = by(&user_pattern("cognitoIdentityId"), &sample(event)).await;
         said.assert(0, &["maps to"]);
         assert!(!said.text.contains("warning"), "{}", said.text);
     }
@@ -338,17 +346,17 @@ async fn a_name_that_all_users_of_an_identity_pool_share_is_warned_about() {
 async fn an_access_token_where_an_id_token_is_needed_is_warned_about() {
     let warning = "This is an access token, and {custom:id} is in ID tokens";
     let claims = |token_use: &str| with_claims(json!({"sub": "alice", "token_use": token_use}));
-    let said = by(&by_claim("custom:id"), &claims("access")).await;
+    let said = by(&user_pattern("custom:id"), &claims("access")).await;
     said.assert(1, &[warning]);
     for (claim, token_use) in [("custom:id", "id"), ("sub", "access")] {
-        let said = by(&by_claim(claim), &claims(token_use)).await;
+        let said = by(&user_pattern(claim), &claims(token_use)).await;
         assert!(!said.text.contains("access token"), "{}", said.text);
     }
 }
 
 #[tokio::test]
 async fn regions_that_cannot_work_are_warned_about() {
-    let elsewhere = by_claim("sub").replace("us-east-1", "eu-west-1");
+    let elsewhere = user_pattern("sub").replace("us-east-1", "eu-west-1");
     let said = by(&elsewhere, &sample("http-api-jwt")).await;
     said.assert(
         1,
@@ -371,7 +379,7 @@ async fn values_are_shown_when_they_are_asked_for_and_never_else() {
             "sub": sub, "email": format!("{CANARY}@x.test"), "groups": [CANARY], "id": CANARY,
         }))
     };
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     for (claims, ended) in [
         (claims("alice"), 0),
         (claims(&format!("{CANARY}/x")), 1),
@@ -403,7 +411,7 @@ async fn values_are_shown_when_they_are_asked_for_and_never_else() {
 #[tokio::test]
 async fn what_a_claim_holds_cannot_speak_to_the_terminal() {
     let event = with_claims(json!({"sub": "alice", "\u{1b}[2Jx": "\u{1b}]0;x\u{7}"}));
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let variables = [("APP_INSTANCE_USER_ARN", template.as_str())];
     let said = explain(event, &["--values"], &variables).await;
     said.assert(0, &["maps to"]);
@@ -434,8 +442,8 @@ async fn a_wrong_start_is_told_whole() {
 }
 
 /// What `--call` says of Alice's message with this Chime, and how many calls it made.
-async fn call(chime: &StandIn, event: &Value, variables: &[(&str, &str)]) -> Said {
-    let template = by_claim("sub");
+async fn call(chime: &FakeChime, event: &Value, variables: &[(&str, &str)]) -> ExplainOutput {
+    let template = user_pattern("sub");
     let url = chime.http_url();
     let credentials = Options::default().credentials;
     let mut all = vec![
@@ -448,14 +456,14 @@ async fn call(chime: &StandIn, event: &Value, variables: &[(&str, &str)]) -> Sai
     explain(event, &["--call"], &all).await
 }
 
-async fn chime(options: Options) -> StandIn {
-    let chime = StandIn::start(options).await.expect("a stand-in");
+async fn chime(options: Options) -> FakeChime {
+    let chime = FakeChime::start(options).await.expect("a fake Chime");
     chime.put(Message {
         channel_arn: channel(),
         sub_channel_id: None,
         message_id: MESSAGE.to_owned(),
         sender: user(ALICE),
-        outcome: Outcome::sent(),
+        outcome: FlowOutcome::sent(),
     });
     chime
 }
@@ -463,7 +471,7 @@ async fn chime(options: Options) -> StandIn {
 #[tokio::test]
 async fn nothing_is_called_unless_it_is_asked_for() {
     let chime = chime(Options::default()).await;
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let url = chime.http_url();
     let variables = [
         ("APP_INSTANCE_USER_ARN", template.as_str()),
@@ -555,9 +563,9 @@ async fn an_unknown_user_and_a_message_of_nobody_s_are_told_apart() {
     let said = call(&chime(options).await, &sample("http-api-jwt"), &[]).await;
     let command = format!("--app-instance-arn {APP_INSTANCE} ");
     said.assert(1, &["user-not-provisioned (403)", &command]);
-    let empty = StandIn::start(Options::default())
+    let empty = FakeChime::start(Options::default())
         .await
-        .expect("a stand-in");
+        .expect("a fake Chime");
     let said = call(&empty, &sample("http-api-jwt"), &[]).await;
     said.assert(
         1,
@@ -600,7 +608,7 @@ fn the_trouble_shooting_page_quotes_what_is_really_said() {
         .map(read)
         .map(|text| joined(text.replace("\\\n", " ")))
         .concat();
-    let page = read("docs/trouble-shooting.md");
+    let page = read("docs/troubleshooting.md");
     let cells = page
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
@@ -616,10 +624,10 @@ fn the_trouble_shooting_page_quotes_what_is_really_said() {
 
 #[tokio::test]
 async fn the_trouble_shooting_page_shows_what_is_really_written() {
-    let path = format!("{}/docs/trouble-shooting.md", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/docs/troubleshooting.md", env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(path).expect("the page");
     let (_, shown) = page.split_once("```text\n").expect("a block");
     let (shown, _) = shown.split_once("```").expect("its end");
-    let said = by(&by_claim("sub"), &sample("http-api-jwt")).await;
+    let said = by(&user_pattern("sub"), &sample("http-api-jwt")).await;
     assert_eq!(said.text, shown);
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use fakes::fault::Fault;
+use fakes::flow::FlowOutcome;
 use serde_json::{Value, json};
-use stand_in::fault::Fault;
-use stand_in::flow::Outcome;
 
 use crate::support::{
-    ALICE, APP_INSTANCE, MESSAGE, World, by_claim, get_message, messages, post, request_id, sample,
-    user,
+    ALICE, APP_INSTANCE, MESSAGE, TestEnv, get_message, messages, post, request_id, sample, user,
+    user_pattern,
 };
 
 const MALLORY: &str = "mallory";
@@ -21,8 +21,8 @@ fn with_claims(claims: Value) -> Value {
 
 #[tokio::test]
 async fn nothing_that_a_client_can_write_changes_the_bearer() {
-    let world = World::new().await;
-    world.put(Outcome::sent());
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
     let mallory = user(MALLORY);
     let mut event = get_message(MESSAGE, "");
     for name in [
@@ -47,8 +47,8 @@ async fn nothing_that_a_client_can_write_changes_the_bearer() {
     event["requestContext"]["sub"] = MALLORY.into();
     event["requestContext"]["identity"] = json!({"userArn": mallory, "sub": MALLORY});
     event["requestContext"]["authorizer"]["sub"] = MALLORY.into();
-    world.ask(&event).await.assert_status("SENT");
-    let [call] = &world.calls()[..] else {
+    env.ask(&event).await.assert_status("SENT");
+    let [call] = &env.calls()[..] else {
         panic!("one call");
     };
     assert_eq!(call.bearer, Some(user(ALICE)));
@@ -57,24 +57,24 @@ async fn nothing_that_a_client_can_write_changes_the_bearer() {
 
 #[tokio::test]
 async fn a_client_that_names_a_bearer_is_told_so_and_nothing_is_called() {
-    let world = World::new().await;
-    world.put(Outcome::sent());
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
     let event = get_message(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
     assert_eq!(
-        world.ask(&event).await.fields(),
+        env.ask(&event).await.fields(),
         ["chimeBearer", "x-amz-chime-bearer"]
     );
     let mut body = messages(&[MESSAGE]);
     body["chimeBearer"] = user(MALLORY).into();
     body["messages"][0]["chimeBearer"] = user(MALLORY).into();
-    let fields = world.ask(&post("", body)).await.fields();
+    let fields = env.ask(&post("", body)).await.fields();
     assert_eq!(fields, ["chimeBearer", "messages[0].chimeBearer"]);
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_claim_that_is_no_user_id_is_refused_and_never_repaired() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     for value in [
         json!(null),
         json!(""),
@@ -103,7 +103,7 @@ async fn a_claim_that_is_no_user_id_is_refused_and_never_repaired() {
         json!(user(ALICE)),
         json!("{sub}"),
     ] {
-        let reply = world
+        let reply = env
             .ask(&with_claims(
                 json!({"sub": value.clone(), "Sub": ALICE, "username": ALICE}),
             ))
@@ -114,35 +114,33 @@ async fn a_claim_that_is_no_user_id_is_refused_and_never_repaired() {
             "{value}"
         );
     }
-    world
-        .ask(&with_claims(json!({"SUB": ALICE})))
+    env.ask(&with_claims(json!({"SUB": ALICE})))
         .await
         .assert_problem(403, "identity-not-mapped");
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
 async fn other_claims_may_be_anything() {
-    let world = World::new().await;
-    world.put(Outcome::sent());
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
     let claims =
         json!({"sub": ALICE, "groups": ["a", 1], "address": {"x": null}, "exp": 1.5, "ok": true});
-    world.ask(&with_claims(claims)).await.assert_status("SENT");
+    env.ask(&with_claims(claims)).await.assert_status("SENT");
 }
 
 #[tokio::test]
 async fn a_whole_number_is_a_value() {
-    let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim("id"))]).await;
-    world.put_as(MESSAGE, &user("4711"), Outcome::sent());
-    world
-        .ask(&with_claims(json!({"id": 4711})))
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("id"))]).await;
+    env.seed_message(MESSAGE, &user("4711"), FlowOutcome::sent());
+    env.ask(&with_claims(json!({"id": 4711})))
         .await
         .assert_status("SENT");
 }
 
 #[tokio::test]
 async fn without_an_authorizer_s_word_nobody_is_authenticated() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let mut refused = Vec::new();
     for authorizer in [
         json!(null),
@@ -187,7 +185,7 @@ async fn without_an_authorizer_s_word_nobody_is_authenticated() {
         .remove("authorizer");
     refused.push(event);
     for event in refused {
-        let reply = world.ask(&event).await;
+        let reply = env.ask(&event).await;
         let context = &event["requestContext"]["authorizer"];
         assert_eq!(
             (reply.status, reply.problem().as_str()),
@@ -196,12 +194,12 @@ async fn without_an_authorizer_s_word_nobody_is_authenticated() {
         );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
     }
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
 async fn the_log_says_why_nobody_is_authenticated() {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     for (authorizer, cause) in [
         (json!({}), "no authorizer said anything"),
         (json!({"sub": ALICE}), "no authorizer said anything"),
@@ -216,19 +214,16 @@ async fn the_log_says_why_nobody_is_authenticated() {
     ] {
         let mut event = get_message(MESSAGE, "");
         event["requestContext"]["authorizer"] = authorizer.clone();
-        world
-            .ask(&event)
-            .await
-            .assert_problem(401, "unauthenticated");
-        let record = world.record(request_id(&event)).await;
+        env.ask(&event).await.assert_problem(401, "unauthenticated");
+        let record = env.record(request_id(&event)).await;
         assert_eq!(record["cause"], cause, "{authorizer}");
     }
 }
 
 #[tokio::test]
 async fn a_name_that_stands_twice_in_an_authorizer_context_lets_nobody_in() {
-    let world = World::new().await;
-    world.put(Outcome::sent());
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
     let text = get_message(MESSAGE, "").to_string();
     let claim = format!("\"sub\":\"{ALICE}\"");
     assert!(text.contains(&claim));
@@ -249,18 +244,18 @@ async fn a_name_that_stands_twice_in_an_authorizer_context_lets_nobody_in() {
         ),
     ] {
         assert_ne!(twice, text);
-        let reply = world.ask_bytes(twice).await;
+        let reply = env.ask_bytes(twice).await;
         assert!(
             ["unauthenticated", "internal-error"].contains(&reply.problem().as_str()),
             "{reply:?}"
         );
     }
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
 async fn unauthenticated_cognito_identities_are_nobody() {
-    let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim("userId"))]).await;
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("userId"))]).await;
     for amr in [
         json!(null),
         json!([]),
@@ -270,20 +265,14 @@ async fn unauthenticated_cognito_identities_are_nobody() {
     ] {
         let mut event = sample("http-api-iam");
         event["requestContext"]["authorizer"]["iam"]["cognitoIdentity"]["amr"] = amr;
-        world
-            .ask(&event)
-            .await
-            .assert_problem(401, "unauthenticated");
+        env.ask(&event).await.assert_problem(401, "unauthenticated");
     }
     for kind in [json!("unauthenticated"), json!(""), json!(1), json!(null)] {
         let mut event = sample("rest-api-iam");
         event["requestContext"]["identity"]["cognitoAuthenticationType"] = kind;
-        world
-            .ask(&event)
-            .await
-            .assert_problem(401, "unauthenticated");
+        env.ask(&event).await.assert_problem(401, "unauthenticated");
     }
-    assert!(world.calls().is_empty());
+    assert!(env.calls().is_empty());
 }
 
 #[tokio::test]
@@ -294,32 +283,31 @@ async fn the_names_of_a_signed_request_are_the_same_at_every_door() {
         ("callerId", "callerId", "caller"),
         ("accountId", "accountId", "accountId"),
     ] {
-        let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim(name))]).await;
-        world.put_as(MESSAGE, &user("id-1"), Outcome::sent());
+        let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
+        env.seed_message(MESSAGE, &user("id-1"), FlowOutcome::sent());
         let mut event = sample("http-api-iam");
         event["requestContext"]["authorizer"]["iam"][http_api] = "id-1".into();
-        world.ask(&event).await.assert_status("SENT");
+        env.ask(&event).await.assert_status("SENT");
         let mut event = sample("rest-api-iam");
         event["requestContext"]["identity"][rest_api] = "id-1".into();
-        world.ask(&event).await.assert_status("SENT");
+        env.ask(&event).await.assert_status("SENT");
     }
 }
 
 #[tokio::test]
 async fn the_session_name_is_an_assumed_role_s_own() {
-    let world = World::with(&[("APP_INSTANCE_USER_ARN", &by_claim("roleSessionName"))]).await;
-    world.put_as(MESSAGE, &user("session"), Outcome::sent());
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("roleSessionName"))]).await;
+    env.seed_message(MESSAGE, &user("session"), FlowOutcome::sent());
     let asked_as = |arn: &str| {
         let mut event = sample("http-api-iam");
         event["requestContext"]["authorizer"]["iam"]["userArn"] = arn.into();
         event
     };
-    world
-        .ask(&asked_as(
-            "arn:aws:sts::111122223333:assumed-role/role/session",
-        ))
-        .await
-        .assert_status("SENT");
+    env.ask(&asked_as(
+        "arn:aws:sts::111122223333:assumed-role/role/session",
+    ))
+    .await
+    .assert_status("SENT");
     for arn in [
         "arn:aws:iam::111122223333:user/role/session",
         "arn:aws:sts::111122223333:federated-user/role/session",
@@ -327,45 +315,43 @@ async fn the_session_name_is_an_assumed_role_s_own() {
         "arn:aws:sts::111122223333:assumed-role/role/x/session",
         "session",
     ] {
-        world
-            .ask(&asked_as(arn))
+        env.ask(&asked_as(arn))
             .await
             .assert_problem(403, "identity-not-mapped");
     }
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(env.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn a_tenant_s_users_reach_their_own_app_instance_only() {
     let template = "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}";
-    let world = World::with(&[("APP_INSTANCE_USER_ARN", template)]).await;
-    world.put(Outcome::sent());
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", template)]).await;
+    env.put(FlowOutcome::sent());
     let own = APP_INSTANCE.rsplit('/').next().expect("an id");
     let event = with_claims(json!({"sub": ALICE, "custom:tenant": own}));
-    world.ask(&event).await.assert_status("SENT");
+    env.ask(&event).await.assert_status("SENT");
     let event = with_claims(json!({"sub": ALICE, "custom:tenant": "another"}));
-    assert_eq!(world.ask(&event).await.fields(), ["channelArn"]);
+    assert_eq!(env.ask(&event).await.fields(), ["channelArn"]);
     for tenant in ["a:b", "a/user/b", "", "x/app-instance/y"] {
         let event = with_claims(json!({"sub": ALICE, "custom:tenant": tenant}));
-        world
-            .ask(&event)
+        env.ask(&event)
             .await
             .assert_problem(403, "identity-not-mapped");
     }
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(env.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn a_claim_may_be_the_whole_arn_and_nothing_less() {
     let template = "{custom:appInstanceUserArn}";
-    let world = World::with(&[
+    let env = TestEnv::with(&[
         ("APP_INSTANCE_USER_ARN", template),
         ("AWS_REGION", "us-east-1"),
     ])
     .await;
-    world.put(Outcome::sent());
+    env.put(FlowOutcome::sent());
     let event = |arn: &str| with_claims(json!({"custom:appInstanceUserArn": arn}));
-    world.ask(&event(&user(ALICE))).await.assert_status("SENT");
+    env.ask(&event(&user(ALICE))).await.assert_status("SENT");
     for arn in [
         ALICE.to_owned(),
         APP_INSTANCE.to_owned(),
@@ -374,31 +360,30 @@ async fn a_claim_may_be_the_whole_arn_and_nothing_less() {
         format!("{} ", user(ALICE)),
         format!("{},{}", user(ALICE), user(ALICE)),
     ] {
-        world
-            .ask(&event(&arn))
+        env.ask(&event(&arn))
             .await
             .assert_problem(403, "identity-not-mapped");
     }
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(env.calls().len(), 1);
 }
 
 #[tokio::test]
 async fn of_many_at_once_none_gets_the_bearer_or_the_answer_of_another() {
     const MANY: u64 = 50;
-    let world = World::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "50")]).await;
+    let env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "50")]).await;
     let asked = (0..MANY).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));
         let detail = format!("what became of {index}");
-        let fate = Outcome::Settled("FAILED".into(), Some(detail.clone()));
-        world.put_as(&id, &user(&sender), fate);
+        let fate = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
+        env.seed_message(&id, &user(&sender), fate);
         // Answers come in another order than questions: 7 has no divisor in common with 50.
         let delay = Duration::from_millis(200 + index * 7 % MANY * 10);
-        world.chime.fault_for(&id, vec![Fault::Latency(delay)]);
+        env.chime.fault_for(&id, vec![Fault::Latency(delay)]);
         let mut event = get_message(&id, "");
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender.into();
-        let world = &world;
+        let env = &env;
         async move {
-            let reply = world.ask(&event).await;
+            let reply = env.ask(&event).await;
             assert_eq!(
                 reply.json(),
                 json!({"messageId": id, "status": "FAILED", "detail": detail})
@@ -406,7 +391,7 @@ async fn of_many_at_once_none_gets_the_bearer_or_the_answer_of_another() {
         }
     });
     futures_util::future::join_all(asked).await;
-    let calls = world.calls();
+    let calls = env.calls();
     assert!(calls.iter().any(|call| call.in_flight > 1), "{calls:?}");
     for call in calls {
         let id = call.message_id.as_deref().expect("an id");

@@ -1,5 +1,5 @@
 //! The function from outside: the binary as a process, Lambda's Runtime API in front of it, and a
-//! stand-in for Chime behind it, over real sockets.
+//! fake Chime for Chime behind it, over real sockets.
 
 // A test may end by panicking: that is how it fails.
 #![allow(
@@ -13,19 +13,19 @@ mod batch;
 mod configuration;
 mod contract;
 mod cors;
+mod event_sources;
 mod explain;
-mod front_doors;
-mod hostile;
 mod identity;
-mod impostor;
-mod log;
-mod problems;
-mod requests;
+mod identity_properties;
+mod logging;
+mod robustness;
+mod upstream_errors;
+mod validation;
 // It reads `/proc`.
 #[cfg(target_os = "linux")]
 mod soak;
 mod support;
 mod templates;
-mod user_arn;
+mod upstream_requests;
+mod user_arn_properties;
 mod waiting;
-mod wire;

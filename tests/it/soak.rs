@@ -6,13 +6,15 @@
 use std::fs::{read_dir, read_to_string};
 use std::time::Duration;
 
+use fakes::chime::Options;
+use fakes::fault::Fault;
+use fakes::flow::FlowOutcome;
+use fakes::service_error::ServiceError;
 use serde_json::{Value, json};
-use stand_in::chime::Options;
-use stand_in::fault::Fault;
-use stand_in::flow::Outcome;
-use stand_in::refusal::Refusal;
 
-use crate::support::{Reply, World, get, get_message, messages, post, problem_name, user};
+use crate::support::{
+    GatewayResponse, TestEnv, get, get_message, messages, post, problem_name, user,
+};
 use crate::support::{request_id, unique_id};
 
 const CALLERS: usize = 16;
@@ -32,7 +34,7 @@ async fn after_thousands_of_requests_the_process_is_as_small_as_before() {
         text.parse().expect("SOAK_INVOCATIONS is a number")
     });
     let callers = CALLERS.to_string();
-    let world = World::over_tls(
+    let env = TestEnv::over_tls(
         Options::default(),
         &[
             ("AWS_LAMBDA_MAX_CONCURRENCY", callers.as_str()),
@@ -45,21 +47,21 @@ async fn after_thousands_of_requests_the_process_is_as_small_as_before() {
     .await;
     for caller in 0..CALLERS {
         for (name, fate) in [
-            ("sent", Outcome::sent()),
-            ("lossy", Outcome::sent()),
+            ("sent", FlowOutcome::sent()),
+            ("lossy", FlowOutcome::sent()),
             ("throttled", refused("ThrottledClientException")),
             ("failure", refused("ServiceFailureException")),
             ("unavailable", refused("ServiceUnavailableException")),
         ] {
-            world.put_as(&id(name, caller), &user(&sender(caller)), fate);
+            env.seed_message(&id(name, caller), &user(&sender(caller)), fate);
         }
     }
     let soak = async {
         let tenth = invocations / 10;
-        send(&world, 0, tenth).await;
-        let before = Reading::at_rest(&world, tenth).await;
-        send(&world, tenth, invocations).await;
-        let after = Reading::at_rest(&world, invocations).await;
+        send(&env, 0, tenth).await;
+        let before = ProcessFigures::at_rest(&env, tenth).await;
+        send(&env, tenth, invocations).await;
+        let after = ProcessFigures::at_rest(&env, invocations).await;
         println!("after {tenth}: {before:?}; after {invocations}: {after:?}");
         after.assert_no_growth_since(&before);
     };
@@ -69,13 +71,13 @@ async fn after_thousands_of_requests_the_process_is_as_small_as_before() {
 }
 
 /// These invocations, each caller's one after the other; returns when all are answered.
-async fn send(world: &World, from: usize, to: usize) {
+async fn send(env: &TestEnv, from: usize, to: usize) {
     let callers = (0..CALLERS).map(|caller| async move {
         for number in (from..to).filter(|number| number % CALLERS == caller) {
-            invoke(world, caller, number).await;
+            invoke(env, caller, number).await;
             if number % 1_000 == 0 {
-                world.chime.forget_calls();
-                world.function.forget_log();
+                env.chime.forget_calls();
+                env.function.forget_log();
             }
         }
     });
@@ -84,22 +86,22 @@ async fn send(world: &World, from: usize, to: usize) {
 
 /// One request of the mix, and all that its answer must be. The answer is this very request's: it
 /// has the caller's own message, with this invocation's number, or this request's id.
-async fn invoke(world: &World, caller: usize, number: usize) {
+async fn invoke(env: &TestEnv, caller: usize, number: usize) {
     let lossy = id("lossy", caller);
     let ask = |mut event: Value| async move {
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender(caller).into();
-        (world.ask(&event).await, request_id(&event).to_owned())
+        (env.ask(&event).await, request_id(&event).to_owned())
     };
     let lose = |faults: Vec<Fault>| {
-        world.chime.fault_for(&lossy, faults);
+        env.chime.fault_for(&lossy, faults);
         ask(get_message(&lossy, ""))
     };
     let about = |name| ask(get_message(&id(name, caller), ""));
     let sent = |name| json!({"messageId": id(name, caller), "status": "SENT"});
     let whats_new = || {
         let detail = format!("what became of {number}");
-        let fate = Outcome::Settled("FAILED".into(), Some(detail.clone()));
-        world.put_as(&id("new", caller), &user(&sender(caller)), fate);
+        let fate = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
+        env.seed_message(&id("new", caller), &user(&sender(caller)), fate);
         json!({"messageId": id("new", caller), "status": "FAILED", "detail": detail})
     };
     match number % MIX {
@@ -108,11 +110,11 @@ async fn invoke(world: &World, caller: usize, number: usize) {
             let mut event = get_message(&id("sent", caller), "");
             event["requestContext"]["authorizer"] = Value::Null;
             let id = request_id(&event).to_owned();
-            is_refused((world.ask(&event).await, id), 401, "unauthenticated");
+            is_refused((env.ask(&event).await, id), 401, "unauthenticated");
         }
         2 => {
             // Nothing in it says whose it is, but no other request of the mix is answered so.
-            let reply = world
+            let reply = env
                 .ask_bytes(format!("[{number}, \"{}\"", unique_id()))
                 .await;
             reply.assert_problem(500, "internal-error");
@@ -152,17 +154,17 @@ async fn invoke(world: &World, caller: usize, number: usize) {
     }
 }
 
-fn is((reply, _): (Reply, String), expected: Value) {
+fn is((reply, _): (GatewayResponse, String), expected: Value) {
     assert_eq!((reply.status, reply.json()), (200, expected), "{reply:?}");
 }
 
-fn is_refused((reply, request): (Reply, String), status: u64, name: &str) {
+fn is_refused((reply, request): (GatewayResponse, String), status: u64, name: &str) {
     reply.assert_problem(status, name);
     assert_eq!(reply.json()["requestId"], request, "{reply:?}");
 }
 
-fn refused(name: &str) -> Outcome {
-    Outcome::Refused(Refusal::named(name).expect("one of Chime's"))
+fn refused(name: &str) -> FlowOutcome {
+    FlowOutcome::Refused(ServiceError::named(name).expect("one of Chime's"))
 }
 
 fn id(name: &str, caller: usize) -> String {
@@ -175,18 +177,18 @@ fn sender(caller: usize) -> String {
 
 /// How big the process is, and how many connections Chime has of it.
 #[derive(Debug)]
-struct Reading {
+struct ProcessFigures {
     rss_kb: usize,
     threads: usize,
     fds: usize,
     connections: usize,
 }
 
-impl Reading {
+impl ProcessFigures {
     /// Once the function asks for work again on all sides, nothing of the earlier work is going on.
-    async fn at_rest(world: &World, invocations: usize) -> Self {
-        world.function.polled(invocations + CALLERS).await;
-        let process = format!("/proc/{}", world.function.pid());
+    async fn at_rest(env: &TestEnv, invocations: usize) -> Self {
+        env.function.polled(invocations + CALLERS).await;
+        let process = format!("/proc/{}", env.function.pid());
         let status = read_to_string(format!("{process}/status")).expect("a process");
         let figure = |name: &str| {
             let mut lines = status.lines();
@@ -197,7 +199,7 @@ impl Reading {
             rss_kb: figure("VmRSS:"),
             threads: figure("Threads:"),
             fds: read_dir(format!("{process}/fd")).expect("fds").count(),
-            connections: world.chime.open_connections(),
+            connections: env.chime.open_connections(),
         }
     }
 

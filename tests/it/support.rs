@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fakes::chime::{ApiOperation, ChimeRequest, FakeChime, Options};
+use fakes::flow::{FlowOutcome, Message};
+use fakes::lambda::{FakeLambda, InvocationResult};
 use serde_json::{Value, json};
-use stand_in::chime::{Call, Operation, Options, StandIn};
-use stand_in::flow::{Message, Outcome as Fate};
-use stand_in::lambda_host::{LambdaHost, Outcome};
 
 use crate::contract;
 
@@ -23,7 +23,7 @@ pub fn user(id: &str) -> String {
     format!("{APP_INSTANCE}/user/{id}")
 }
 
-pub fn by_claim(name: &str) -> String {
+pub fn user_pattern(name: &str) -> String {
     user(&format!("{{{name}}}"))
 }
 
@@ -37,22 +37,22 @@ pub fn binary() -> PathBuf {
 }
 
 /// The function with the usual template and credentials, and these variables on top of them.
-pub async fn start_function(variables: &[(&str, &str)]) -> LambdaHost {
+pub async fn start_function(variables: &[(&str, &str)]) -> FakeLambda {
     let credentials = Options::default().credentials;
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let mut all = vec![
         ("APP_INSTANCE_USER_ARN", template.as_str()),
         ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
         ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
     ];
     all.extend(variables);
-    LambdaHost::start(binary(), &all).await.expect("a process")
+    FakeLambda::start(binary(), &all).await.expect("a process")
 }
 
 /// A function and the Chime that it talks to.
-pub struct World {
-    pub chime: StandIn,
-    pub function: LambdaHost,
+pub struct TestEnv {
+    pub chime: FakeChime,
+    pub function: FakeLambda,
 }
 
 /// Certificates in a file that is gone after the test.
@@ -60,7 +60,7 @@ pub struct PemFile(PathBuf);
 
 impl PemFile {
     pub fn of(content: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("chime-stand-in-{}.pem", unique_id()));
+        let path = std::env::temp_dir().join(format!("fake-chime-{}.pem", unique_id()));
         std::fs::write(&path, content).expect("a file");
         Self(path)
     }
@@ -76,7 +76,7 @@ impl Drop for PemFile {
     }
 }
 
-impl World {
+impl TestEnv {
     /// With the usual template, over HTTP.
     pub async fn new() -> Self {
         Self::with(&[]).await
@@ -89,7 +89,7 @@ impl World {
 
     /// With these variables on top of the usual ones, over HTTPS.
     pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
-        let chime = StandIn::start(options).await.expect("a stand-in");
+        let chime = FakeChime::start(options).await.expect("a fake Chime");
         let (url, roots) = (chime.https_url(), PemFile::of(chime.ca_pem().as_bytes()));
         let mut all = vec![
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
@@ -103,7 +103,7 @@ impl World {
     }
 
     pub async fn of(options: Options, variables: &[(&str, &str)]) -> Self {
-        let chime = StandIn::start(options).await.expect("a stand-in");
+        let chime = FakeChime::start(options).await.expect("a fake Chime");
         let url = chime.http_url();
         let mut all = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
         all.extend(variables);
@@ -112,11 +112,11 @@ impl World {
     }
 
     /// Alice's usual message, with this fate.
-    pub fn put(&self, fate: Fate) {
-        self.put_as(MESSAGE, &user(ALICE), fate);
+    pub fn put(&self, fate: FlowOutcome) {
+        self.seed_message(MESSAGE, &user(ALICE), fate);
     }
 
-    pub fn put_as(&self, message_id: &str, sender: &str, outcome: Fate) {
+    pub fn seed_message(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
         self.chime.put(Message {
             channel_arn: channel(),
             sub_channel_id: None,
@@ -126,30 +126,34 @@ impl World {
         });
     }
 
-    pub async fn ask(&self, event: &Value) -> Reply {
+    pub async fn ask(&self, event: &Value) -> GatewayResponse {
         self.ask_bytes(event.to_string()).await
     }
 
     /// The next request is answered, and rightly.
     pub async fn assert_works(&self) {
-        self.put(Fate::sent());
+        self.put(FlowOutcome::sent());
         self.ask(&get_message(MESSAGE, ""))
             .await
             .assert_status("SENT");
     }
 
-    /// Invokes with Lambda's longest sensible time-out.
-    pub async fn ask_bytes(&self, event: impl Into<Vec<u8>>) -> Reply {
+    /// Invokes with Lambda's longest sensible timeout.
+    pub async fn ask_bytes(&self, event: impl Into<Vec<u8>>) -> GatewayResponse {
         self.ask_within(event, Duration::from_secs(29)).await
     }
 
-    pub async fn ask_within(&self, event: impl Into<Vec<u8>>, deadline: Duration) -> Reply {
+    pub async fn ask_within(
+        &self,
+        event: impl Into<Vec<u8>>,
+        deadline: Duration,
+    ) -> GatewayResponse {
         ask_function(&self.function, &event.into(), Some(deadline)).await
     }
 
     /// The calls for statuses that reached Chime.
-    pub fn calls(&self) -> Vec<Call> {
-        self.chime.calls_of(Operation::GetChannelMessageStatus)
+    pub fn calls(&self) -> Vec<ChimeRequest> {
+        self.chime.calls_of(ApiOperation::GetChannelMessageStatus)
     }
 
     /// The record of the request with this id.
@@ -166,36 +170,36 @@ impl World {
     }
 }
 
-/// Asks a function that has no world of its own.
-pub async fn ask(function: &LambdaHost, event: &Value) -> Reply {
+/// Asks a function that has no env of its own.
+pub async fn ask(function: &FakeLambda, event: &Value) -> GatewayResponse {
     let deadline = Some(Duration::from_secs(29));
     ask_function(function, event.to_string().as_bytes(), deadline).await
 }
 
-/// Asks within Lambda's time-out, or without one. Every answer comes this way, and is one that
+/// Asks within Lambda's timeout, or without one. Every answer comes this way, and is one that
 /// `openapi.yaml` describes.
 pub async fn ask_function(
-    function: &LambdaHost,
+    function: &FakeLambda,
     event: &[u8],
     deadline: Option<Duration>,
-) -> Reply {
-    let reply = Reply::read(function.invoke(event, deadline).await);
+) -> GatewayResponse {
+    let reply = GatewayResponse::read(function.invoke(event, deadline).await);
     contract::assert_described(event, &reply);
     reply
 }
 
 /// What the gateway gets back.
 #[derive(Debug)]
-pub struct Reply {
+pub struct GatewayResponse {
     pub status: u64,
     pub headers: Value,
     pub body: String,
 }
 
-impl Reply {
-    /// Reads what a function returned, and holds it against what gateways take.
-    pub fn read(outcome: Outcome) -> Self {
-        let Outcome::Response(bytes) = outcome else {
+impl GatewayResponse {
+    /// Reads what a function returned, and assert_invariants it against what gateways take.
+    pub fn read(outcome: InvocationResult) -> Self {
+        let InvocationResult::Response(bytes) = outcome else {
             panic!("an invocation without a response: {outcome:?}");
         };
         let response: Value = serde_json::from_slice(&bytes).expect("a response in JSON");

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fakes::flow::FlowOutcome;
+use fakes::lambda::FakeLambda;
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde_json::{Map, Value, json};
-use stand_in::flow::Outcome;
-use stand_in::lambda_host::LambdaHost;
 
-use crate::support::{APP_INSTANCE, World, binary, by_claim, get_message, request_id, sample};
+use crate::support::{
+    APP_INSTANCE, TestEnv, binary, get_message, request_id, sample, user_pattern,
+};
 
 const CONFIG: &str = include_str!("../../src/config.rs");
 const PROBLEM: &str = include_str!("../../src/problem.rs");
@@ -100,11 +102,11 @@ impl Template {
     }
 
     /// A function whose variables are those of the template.
-    async fn deploy(&self) -> World {
+    async fn deploy(&self) -> TestEnv {
         let origins = [("ALLOWED_ORIGINS", "https://chat.example.com")];
         match self.variables().contains("ALLOWED_ORIGINS") {
-            true => World::with(&origins).await,
-            false => World::new().await,
+            true => TestEnv::with(&origins).await,
+            false => TestEnv::new().await,
         }
     }
 
@@ -287,7 +289,7 @@ fn readme(name: &str) -> &'static str {
 
 /// Why the function does not start with these variables; `None` when it does.
 async fn start_failure(variables: &[(&str, &str)]) -> Option<String> {
-    let mut function = LambdaHost::start(binary(), variables)
+    let mut function = FakeLambda::start(binary(), variables)
         .await
         .expect("a process");
     let mut event = sample("http-api-jwt");
@@ -312,11 +314,11 @@ async fn start_failure(variables: &[(&str, &str)]) -> Option<String> {
 
 /// The same with the credentials and the template that a function needs.
 async fn start_failure_with(name: &str, value: &str) -> Option<String> {
-    let template = by_claim("sub");
+    let template = user_pattern("sub");
     let mut variables = BTreeMap::from([
         ("APP_INSTANCE_USER_ARN", template.as_str()),
-        ("AWS_ACCESS_KEY_ID", "AKIDSTANDIN"),
-        ("AWS_SECRET_ACCESS_KEY", "stand-in-secret"),
+        ("AWS_ACCESS_KEY_ID", "AKIDFAKECHIME"),
+        ("AWS_SECRET_ACCESS_KEY", "fake-secret"),
         // Where nothing listens: a start does not wait for it.
         ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1"),
     ]);
@@ -440,14 +442,14 @@ fn a_parameter_that_changes_the_function_makes_a_new_version() {
 #[tokio::test]
 async fn every_route_of_the_templates_is_served() {
     for template in both() {
-        let world = template.deploy().await;
-        world.put(Outcome::sent());
+        let env = template.deploy().await;
+        env.put(FlowOutcome::sent());
         for (method, path) in template.routes() {
-            let reply = world.ask(&template.request(&method, &path)).await;
+            let reply = env.ask(&template.request(&method, &path)).await;
             let is_served = ![404, 405, 500].contains(&reply.status);
             assert!(is_served, "{}: {method} {path}: {reply:?}", template.file);
         }
-        let elsewhere = world.ask(&template.request("GET", "/elsewhere")).await;
+        let elsewhere = env.ask(&template.request("GET", "/elsewhere")).await;
         elsewhere.assert_problem(404, "route-not-found");
     }
 }
@@ -455,8 +457,8 @@ async fn every_route_of_the_templates_is_served() {
 #[tokio::test]
 async fn every_method_that_is_served_is_in_the_templates() {
     for template in both() {
-        let world = template.deploy().await;
-        let reply = world
+        let env = template.deploy().await;
+        let reply = env
             .ask(&template.request("DELETE", "/message-status"))
             .await;
         reply.assert_problem(405, "method-not-allowed");
@@ -486,8 +488,8 @@ fn the_gateways_know_the_same_routes_as_the_events_and_leave_none_open_but_prefl
 #[tokio::test]
 async fn the_http_apis_cors_says_what_the_functions_own_says() {
     let cors = http().api()["x-amazon-apigateway-cors"]["Fn::If"][1].clone();
-    let world = rest().deploy().await;
-    let preflight = world.ask(&sample("preflight")).await;
+    let env = rest().deploy().await;
+    let preflight = env.ask(&sample("preflight")).await;
     assert_eq!(preflight.status, 204);
     let list = |name: &str| -> BTreeSet<String> {
         let value = preflight.header(name).unwrap_or_default();
@@ -512,7 +514,7 @@ async fn the_http_apis_cors_says_what_the_functions_own_says() {
     assert_eq!(age, Some(cors["maxAge"].to_string().as_str()));
     let mut event = rest().request("DELETE", "/message-status");
     event["headers"]["origin"] = "https://chat.example.com".into();
-    let answer = world.ask(&event).await;
+    let answer = env.ask(&event).await;
     let exposed = answer.header("access-control-expose-headers");
     assert_eq!(
         of_gateway("exposeHeaders"),
@@ -680,13 +682,12 @@ fn metrics(template: &Template) -> Vec<(String, String, Vec<String>)> {
 
 /// What the function logs of a request for a message that is not there.
 async fn record_of_a_problem() -> Value {
-    let world = World::new().await;
+    let env = TestEnv::new().await;
     let event = get_message("none", "");
-    world
-        .ask(&event)
+    env.ask(&event)
         .await
         .assert_problem(404, "message-not-found");
-    world.record(request_id(&event)).await
+    env.record(request_id(&event)).await
 }
 
 #[tokio::test]
@@ -984,7 +985,7 @@ async fn what_the_patterns_take_the_function_takes() {
         for sample in good {
             let (variable, value) = match name {
                 "AppInstanceArn" => ("APP_INSTANCE_USER_ARN", format!("{sample}/user/{{sub}}")),
-                "UserIdClaim" => ("APP_INSTANCE_USER_ARN", by_claim(sample)),
+                "UserIdClaim" => ("APP_INSTANCE_USER_ARN", user_pattern(sample)),
                 "AllowedOrigins" => ("ALLOWED_ORIGINS", (*sample).to_owned()),
                 _ => continue,
             };

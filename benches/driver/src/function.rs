@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use fakes::chime::{FakeChime, Options};
+use fakes::flow::{FlowOutcome, Message};
+use fakes::lambda::{FakeLambda, InvocationResult as Reply};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use stand_in::chime::{Options, StandIn};
-use stand_in::flow::{Message, Outcome as Fate};
-use stand_in::lambda_host::{LambdaHost, Outcome as Reply};
 use tempfile::{NamedTempFile, TempPath};
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -27,11 +27,11 @@ const SYSTEM_ROOTS: [&str; 2] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
-/// Lambda's time-out.
+/// Lambda's timeout.
 pub const DEADLINE: Duration = Duration::from_secs(29);
 const START: Duration = Duration::from_secs(30);
 
-/// Whom a function trusts, besides the stand-in's own authority.
+/// Whom a function trusts, besides the fake Chime's own authority.
 #[derive(Clone, Copy)]
 pub enum Roots {
     /// As on Lambda, where nothing else was said: the system's roots, some 140 of them.
@@ -51,7 +51,7 @@ impl Roots {
 }
 
 pub struct Chime {
-    pub stand_in: StandIn,
+    pub fakes: FakeChime,
     variables: Vec<(&'static str, String)>,
     _roots_file: TempPath,
 }
@@ -60,9 +60,9 @@ impl Chime {
     pub async fn new(roots_from: Roots) -> Outcome<Self> {
         let options = Options::default();
         let credentials = options.credentials.clone();
-        let stand_in = StandIn::start(options).await?;
+        let fakes = FakeChime::start(options).await?;
         let mut file = NamedTempFile::new()?;
-        file.write_all(stand_in.ca_pem().as_bytes())?;
+        file.write_all(fakes.ca_pem().as_bytes())?;
         if matches!(roots_from, Roots::System) {
             let found = SYSTEM_ROOTS
                 .iter()
@@ -73,7 +73,7 @@ impl Chime {
         let path = file.display().to_string();
         let mut variables = vec![
             ("APP_INSTANCE_USER_ARN", user("{sub}")),
-            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", stand_in.https_url()),
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", fakes.https_url()),
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
         ];
@@ -87,7 +87,7 @@ impl Chime {
             variables.push(("AWS_CA_BUNDLE", path));
         }
         Ok(Self {
-            stand_in,
+            fakes,
             variables,
             _roots_file: file,
         })
@@ -99,16 +99,16 @@ impl Chime {
             .iter()
             .map(|(name, value)| (*name, value.as_str()));
         let variables: Vec<_> = ours.chain(more.iter().copied()).collect();
-        Ok(Function(LambdaHost::start(binary, &variables).await?))
+        Ok(Function(FakeLambda::start(binary, &variables).await?))
     }
 
     /// Puts the message in place that [`event`] asks about.
     pub fn put_usual(&self) {
-        self.put(MESSAGE, ALICE, Fate::sent());
+        self.put(MESSAGE, ALICE, FlowOutcome::sent());
     }
 
-    pub fn put(&self, message_id: &str, sender: &str, outcome: Fate) {
-        self.stand_in.put(Message {
+    pub fn put(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
+        self.fakes.put(Message {
             channel_arn: channel(),
             sub_channel_id: None,
             message_id: message_id.to_owned(),
@@ -155,7 +155,7 @@ fn user(id: &str) -> String {
 }
 
 /// A running function. Dropping it ends it.
-pub struct Function(LambdaHost);
+pub struct Function(FakeLambda);
 
 impl Function {
     /// Waits until so many invocations have been asked for since the start, and nothing moves.

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use fakes::chime::ApiOperation;
+use fakes::flow::FlowOutcome;
 use serde_json::{Value, json};
-use stand_in::chime::Operation;
-use stand_in::flow::Outcome as Fate;
 
 use crate::function::{Chime, Function, Outcome, Roots, get, post};
 
@@ -19,11 +19,11 @@ const USER: &str = "user";
 pub async fn measure(binary: &Path) -> Outcome<Value> {
     // All of them are idle most of the time.
     let (first_batch, batch, singles, wait, polls) = tokio::try_join!(
-        cost(binary, Fate::sent(), 0, batch),
-        cost(binary, Fate::sent(), 1, batch),
-        cost(binary, Fate::sent(), 0, singles),
-        cost(binary, Fate::Pending, 0, wait),
-        cost(binary, Fate::Pending, 0, polls),
+        cost(binary, FlowOutcome::sent(), 0, batch),
+        cost(binary, FlowOutcome::sent(), 1, batch),
+        cost(binary, FlowOutcome::sent(), 0, singles),
+        cost(binary, FlowOutcome::Pending, 0, wait),
+        cost(binary, FlowOutcome::Pending, 0, polls),
     )?;
     Ok(json!({
         "first batch": first_batch,
@@ -38,7 +38,7 @@ pub async fn measure(binary: &Path) -> Outcome<Value> {
 /// opens the connections that the next ones find.
 async fn cost(
     binary: &Path,
-    fate: Fate,
+    fate: FlowOutcome,
     batches: usize,
     work: impl AsyncFnOnce(&Function) -> Outcome<usize>,
 ) -> Outcome<Value> {
@@ -56,11 +56,11 @@ async fn cost(
     }
     let asked = BEFORE + batches;
     function.at_rest(asked + 1).await?;
-    chime.stand_in.forget_calls();
+    chime.fakes.forget_calls();
     let before = function.cpu()?;
     let requests = work(&function).await?;
     function.at_rest(asked + 1 + requests).await?;
-    let calls = chime.stand_in.calls_of(Operation::GetChannelMessageStatus);
+    let calls = chime.fakes.calls_of(ApiOperation::GetChannelMessageStatus);
     Ok(json!({
         "requests": requests,
         "cpu_us": (function.cpu()? - before) / 1000,

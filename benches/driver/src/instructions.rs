@@ -7,7 +7,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::function::{Chime, Outcome, Roots, script};
 
-/// Slows the clock down. Under valgrind everything takes about fifty times as long, and a time-out that
+/// Slows the clock down. Under valgrind everything takes about fifty times as long, and a timeout that
 /// never strikes on Lambda would cut a start short here, sometimes at one place and sometimes at
 /// another.
 const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fakes::chime::ApiOperation;
+use fakes::flow::FlowOutcome;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use stand_in::chime::Operation;
-use stand_in::flow::Outcome as Fate;
 
 use crate::function::{Chime, DEADLINE, Function, Outcome, Roots, get, script};
 
@@ -62,13 +62,13 @@ async fn one(chime: &Chime, function: &Function, wait: usize) -> Outcome<Duratio
     );
     let settles = wait.is_multiple_of(2);
     let fate = if settles {
-        Fate::PendingThen {
+        FlowOutcome::PendingThen {
             after: WAIT.mul_f64(0.9 * wait as f64 / WAITS as f64),
             value: "FAILED".into(),
             detail: Some(detail.clone()),
         }
     } else {
-        Fate::Pending
+        FlowOutcome::Pending
     };
     chime.put(&message, &sub, fate);
     let asked = Instant::now();
@@ -90,7 +90,7 @@ async fn one(chime: &Chime, function: &Function, wait: usize) -> Outcome<Duratio
 /// against its bearer, too.
 fn busiest(chime: &Chime) -> Outcome<(usize, usize)> {
     let mut calls: HashMap<String, Vec<Instant>> = HashMap::new();
-    for call in chime.stand_in.calls_of(Operation::GetChannelMessageStatus) {
+    for call in chime.fakes.calls_of(ApiOperation::GetChannelMessageStatus) {
         let message = call.message_id.ok_or("a call without a message")?;
         let bearer = call.bearer.ok_or("a call without a bearer")?;
         let (_, wait) = message.split_once('-').ok_or("another message")?;

@@ -1,4 +1,4 @@
-// Against the project's own gateway, function and stand-in for Chime, from Node and from a page in
+// Against the project's own gateway, function and fake Chime for Chime, from Node and from a page in
 // Chromium whose origin is another one than the gateway's.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

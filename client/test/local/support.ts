@@ -1,4 +1,4 @@
-// The project's own gateway, function and stand-in for Chime, and a Chromium to call them from.
+// The project's own gateway, function and fake Chime for Chime, and a Chromium to call them from.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';

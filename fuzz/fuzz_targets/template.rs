@@ -1,8 +1,0 @@
-//! Any text as the template of a user's ARN, and as the values of its names. What has to hold is the
-//! tests' own.
-#![no_main]
-
-#[path = "../../tests/it/user_arn.rs"]
-mod user_arn;
-
-libfuzzer_sys::fuzz_target!(|input: &str| user_arn::holds(input));

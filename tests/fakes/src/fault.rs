@@ -1,0 +1,231 @@
+//! What a test can make go wrong with a GetChannelMessageStatus.
+
+use std::time::Duration;
+
+use crate::http::{HttpResponse, WireReply};
+use crate::service_error::ServiceError;
+
+/// The resource in the texts of faults that no request's own ids go into.
+const SOMEONE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone";
+const SOMEWHERE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/somewhere";
+
+/// What happens in place of the answer that a call should have had. A fault comes after the
+/// signature was found good: a wrong signature is always refused as such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: the answer as it should be.
+    Pass,
+    /// The answer as it should be, asked for after this time.
+    Latency(Duration),
+    /// Another fault, after this time.
+    After(Duration, Box<Fault>),
+    /// An error answer.
+    Error(ServiceError),
+    /// A response that Chime would never give, or would today not give. `x-amzn-RequestId` and
+    /// `content-length` are added.
+    Body {
+        /// The HTTP status.
+        status: u16,
+        /// The headers, content type included.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// See [`WireReply::Close`].
+    Close,
+    /// See [`WireReply::Reset`].
+    Reset,
+    /// See [`WireReply::ResetInHead`]; the answer is the one that it should have been.
+    ResetInHead,
+    /// See [`WireReply::ResetInBody`].
+    ResetInBody,
+    /// See [`WireReply::StallInBody`].
+    StallInBody,
+    /// See [`WireReply::Drip`]: the pause before each byte.
+    Drip(Duration),
+    /// See [`WireReply::Hang`].
+    Hang,
+    /// See [`WireReply::Raw`]: bytes that are no HTTP.
+    Raw(Vec<u8>),
+    /// See [`WireReply::ContentLength`]: ten bytes more than there are.
+    LengthTooLong,
+    /// See [`WireReply::ContentLength`]: ten bytes less than there are, or 0.
+    LengthTooShort,
+    /// See [`WireReply::CloseAfter`].
+    CloseAfter,
+}
+
+impl Fault {
+    /// Any error answer. Without a name it has no `x-amzn-ErrorType` and no `Code`.
+    pub fn error(status: u16, name: Option<&str>, message: &str) -> Fault {
+        Fault::Error(ServiceError {
+            status,
+            name: name.map(String::from),
+            message: message.into(),
+        })
+    }
+
+    /// `BadRequestException`, 400.
+    pub fn bad_request() -> Fault {
+        Fault::Error(ServiceError::bad_request(format!(
+            "{SOMEWHERE} is not valid"
+        )))
+    }
+
+    /// `UnauthorizedClientException`, 401.
+    pub fn unauthorized_client() -> Fault {
+        Fault::Error(ServiceError::unauthorized_client(SOMEONE))
+    }
+
+    /// `ForbiddenException`, 403.
+    pub fn forbidden() -> Fault {
+        let action = "chime:GetChannelMessageStatus";
+        Fault::Error(ServiceError::forbidden(SOMEONE, action, SOMEWHERE))
+    }
+
+    /// `NotFoundException`, 404.
+    pub fn not_found() -> Fault {
+        Fault::Error(ServiceError::not_found("some-message", SOMEWHERE))
+    }
+
+    /// `ThrottledClientException`, 429.
+    pub fn throttled() -> Fault {
+        Fault::Error(ServiceError::throttled(SOMEONE))
+    }
+
+    /// `ThrottlingException`, 429: how other layers of AWS throttle.
+    pub fn throttling() -> Fault {
+        let message = format!("Rate exceeded for {SOMEONE}");
+        Fault::error(429, Some("ThrottlingException"), &message)
+    }
+
+    /// `ServiceFailureException`, 500.
+    pub fn service_failure() -> Fault {
+        Fault::Error(ServiceError::service_failure())
+    }
+
+    /// `ServiceUnavailableException`, 503.
+    pub fn service_unavailable() -> Fault {
+        Fault::Error(ServiceError::service_unavailable())
+    }
+
+    /// `AccessDeniedException`, 403: IAM's.
+    pub fn access_denied() -> Fault {
+        Fault::Error(ServiceError::access_denied(SOMEWHERE))
+    }
+
+    /// `ExpiredTokenException`, 403.
+    pub fn expired_token() -> Fault {
+        Fault::Error(ServiceError::expired_token())
+    }
+
+    /// `UnrecognizedClientException`, 403.
+    pub fn unrecognized_client() -> Fault {
+        let message = "The security token included in the request is invalid.";
+        Fault::error(403, Some("UnrecognizedClientException"), message)
+    }
+
+    /// `InvalidSignatureException`, 403, with the ARNs that AWS repeats in it.
+    pub fn invalid_signature() -> Fault {
+        let message = format!(
+            "The request signature we calculated does not match the signature you provided. The \
+             Canonical String for this request should have been\n'GET\n{SOMEWHERE}\n\n\
+             x-amz-chime-bearer:{SOMEONE}'"
+        );
+        Fault::error(403, Some("InvalidSignatureException"), &message)
+    }
+
+    /// `MissingAuthenticationTokenException`, 403.
+    pub fn missing_authentication_token() -> Fault {
+        let message = "Missing Authentication Token";
+        Fault::error(403, Some("MissingAuthenticationTokenException"), message)
+    }
+
+    /// `IncompleteSignatureException`, 403.
+    pub fn incomplete_signature() -> Fault {
+        let message = "AuthorizationHeader header requires 'Signature' parameter.";
+        Fault::error(403, Some("IncompleteSignatureException"), message)
+    }
+
+    /// A page of a load balancer, with no name of an error in it.
+    pub fn html(status: u16) -> Fault {
+        Fault::body(
+            status,
+            "text/html",
+            "<html><body><h1>oops</h1></body></html>",
+        )
+    }
+
+    /// 200, with any JSON or what should be JSON.
+    pub fn json(body: impl Into<Vec<u8>>) -> Fault {
+        Fault::body(200, "application/json", body)
+    }
+
+    /// 200, with this status value.
+    pub fn status_value(value: &str) -> Fault {
+        Fault::json(serde_json::json!({ "Status": { "Value": value } }).to_string())
+    }
+
+    /// Any response.
+    pub fn body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Fault {
+        Fault::Body {
+            status,
+            headers: vec![("content-type".into(), content_type.into())],
+            body: body.into(),
+        }
+    }
+
+    /// This fault, after some time.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Fault {
+        Fault::After(delay, Box::new(self))
+    }
+
+    /// How long it waits before anything else, and what follows.
+    pub(crate) fn delay(self) -> (Duration, Fault) {
+        match self {
+            Fault::Latency(delay) => (delay, Fault::Pass),
+            Fault::After(delay, then) => {
+                let (more, fault) = then.delay();
+                (delay + more, fault)
+            }
+            fault => (Duration::ZERO, fault),
+        }
+    }
+
+    /// What to reply, given what would be right.
+    pub(crate) fn reply(self, right: impl FnOnce() -> HttpResponse) -> WireReply {
+        match self {
+            Fault::Pass | Fault::Latency(_) | Fault::After(..) => WireReply::Respond(right()),
+            Fault::Error(service_error) => WireReply::Respond(service_error.answer()),
+            Fault::Body {
+                status,
+                headers,
+                body,
+            } => WireReply::Respond(HttpResponse {
+                status,
+                headers,
+                body,
+            }),
+            Fault::Close => WireReply::Close,
+            Fault::Reset => WireReply::Reset,
+            Fault::ResetInHead => WireReply::ResetInHead(right()),
+            Fault::ResetInBody => WireReply::ResetInBody(right()),
+            Fault::StallInBody => WireReply::StallInBody(right()),
+            Fault::Drip(every) => WireReply::Drip(right(), every),
+            Fault::Hang => WireReply::Hang,
+            Fault::Raw(bytes) => WireReply::Raw(bytes),
+            Fault::LengthTooLong => {
+                let answer = right();
+                let length = answer.body.len() + 10;
+                WireReply::ContentLength(answer, length)
+            }
+            Fault::LengthTooShort => {
+                let answer = right();
+                let length = answer.body.len().saturating_sub(10);
+                WireReply::ContentLength(answer, length)
+            }
+            Fault::CloseAfter => WireReply::CloseAfter(right()),
+        }
+    }
+}

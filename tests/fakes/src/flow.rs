@@ -1,0 +1,213 @@
+//! Messages, and what a channel flow makes of them.
+//!
+//! There is no flow that runs: what becomes of a message is settled when it is sent, and when it is
+//! asked about, the time since then decides how much of that shows.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::service_error::ServiceError;
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowOutcome {
+    /// It has this status, and this detail, from the start. The status may be one that Chime has not.
+    Settled(String, Option<String>),
+    /// It stays `PENDING`.
+    Pending,
+    /// It is `PENDING`, and something else later.
+    PendingThen {
+        /// How long it is pending.
+        after: Duration,
+        /// The status it then has.
+        value: String,
+        /// The detail it then has.
+        detail: Option<String>,
+    },
+    /// Asking about it is refused.
+    Refused(ServiceError),
+}
+
+impl FlowOutcome {
+    /// `PENDING` for so long, then `SENT`.
+    pub fn sent_after(after: Duration) -> FlowOutcome {
+        FlowOutcome::PendingThen {
+            after,
+            value: "SENT".into(),
+            detail: None,
+        }
+    }
+
+    /// `SENT` from the start.
+    pub fn sent() -> FlowOutcome {
+        FlowOutcome::Settled("SENT".into(), None)
+    }
+
+    /// The outcome that a message's `Metadata` asks for:
+    /// `{"flow":{"outcome":"SENT|FAILED|DENIED|PENDING","afterMs":3000,"detail":"…"}}`, where `afterMs`
+    /// and `detail` may be left out; or, as `outcome`, the name of an error that asking about the
+    /// message ends in ([`ServiceError::named`]). `None` when it asks for nothing.
+    ///
+    /// # Errors
+    /// When there is a `flow` that cannot be understood; the text says why. A silent default would
+    /// look like a fault of the function under test.
+    pub fn from_metadata(metadata: &str) -> Result<Option<FlowOutcome>, String> {
+        let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
+            return Ok(None);
+        };
+        let Some(flow) = metadata.get("flow") else {
+            return Ok(None);
+        };
+        let known = ["outcome", "afterMs", "detail"];
+        let members = flow.as_object().ok_or("flow is not an object")?;
+        if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("flow.{name} is not known"));
+        }
+        let after = match members.get("afterMs") {
+            None => DEFAULT_DELAY,
+            Some(ms) => Duration::from_millis(ms.as_u64().ok_or("flow.afterMs is no number")?),
+        };
+        let detail = match members.get("detail") {
+            None => None,
+            Some(detail) => Some(detail.as_str().ok_or("flow.detail is no text")?.to_owned()),
+        };
+        match members.get("outcome").and_then(Value::as_str) {
+            Some("PENDING") => Ok(Some(FlowOutcome::Pending)),
+            Some(value @ ("SENT" | "FAILED" | "DENIED")) => Ok(Some(FlowOutcome::PendingThen {
+                after,
+                value: value.into(),
+                detail,
+            })),
+            other => other
+                .and_then(ServiceError::named)
+                .map(|service_error| Some(FlowOutcome::Refused(service_error)))
+                .ok_or_else(|| {
+                    "flow.outcome is none of SENT, FAILED, DENIED, PENDING and Chime's errors"
+                        .into()
+                }),
+        }
+    }
+}
+
+/// How long a message is pending when nothing else was said.
+pub const DEFAULT_DELAY: Duration = Duration::from_secs(3);
+
+impl Default for FlowOutcome {
+    fn default() -> FlowOutcome {
+        FlowOutcome::sent_after(DEFAULT_DELAY)
+    }
+}
+
+/// A message, as a test puts it in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The channel it is in.
+    pub channel_arn: String,
+    /// The sub-channel it is in, when the channel is elastic.
+    pub sub_channel_id: Option<String>,
+    /// Its id.
+    pub message_id: String,
+    /// The ARN of the user or bot that sent it: nobody else may ask about it.
+    pub sender: String,
+    /// What becomes of it, counted from when it is put in place.
+    pub outcome: FlowOutcome,
+}
+
+/// A message's status at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FlowStatus {
+    pub(crate) value: String,
+    pub(crate) detail: Option<String>,
+    /// Whether the flow came to this after a time, which is when Chime drops what was denied.
+    pub(crate) by_flow: bool,
+}
+
+impl FlowOutcome {
+    /// The status of a message of this age.
+    pub(crate) fn at(&self, since: Instant, now: Instant) -> FlowStatus {
+        match self {
+            FlowOutcome::Settled(value, detail) => FlowStatus {
+                value: value.clone(),
+                detail: detail.clone(),
+                by_flow: false,
+            },
+            FlowOutcome::PendingThen {
+                after,
+                value,
+                detail,
+            } if now.saturating_duration_since(since) >= *after => FlowStatus {
+                value: value.clone(),
+                detail: detail.clone(),
+                by_flow: true,
+            },
+            FlowOutcome::Pending | FlowOutcome::PendingThen { .. } | FlowOutcome::Refused(_) => {
+                FlowStatus {
+                    value: "PENDING".into(),
+                    detail: None,
+                    by_flow: false,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_pending_until_its_time_has_come() {
+        let sent = Instant::now();
+        let outcome = FlowOutcome::sent_after(Duration::from_secs(3));
+        let value = |ms| outcome.at(sent, sent + Duration::from_millis(ms)).value;
+        assert_eq!(value(0), "PENDING");
+        assert_eq!(value(2_999), "PENDING");
+        assert_eq!(value(3_000), "SENT");
+    }
+
+    #[test]
+    fn metadata_chooses_the_outcome() {
+        let read = |text| FlowOutcome::from_metadata(text).unwrap();
+        assert_eq!(
+            read(r#"{"flow":{"outcome":"FAILED","afterMs":10,"detail":"why"}}"#),
+            Some(FlowOutcome::PendingThen {
+                after: Duration::from_millis(10),
+                value: "FAILED".into(),
+                detail: Some("why".into()),
+            })
+        );
+        assert_eq!(
+            read(r#"{"flow":{"outcome":"PENDING"}}"#),
+            Some(FlowOutcome::Pending)
+        );
+        assert_eq!(
+            read(r#"{"flow":{"outcome":"ServiceFailureException"}}"#),
+            Some(FlowOutcome::Refused(ServiceError::service_failure()))
+        );
+        assert_eq!(
+            read(r#"{"flow":{"outcome":"SENT"}}"#),
+            Some(FlowOutcome::default())
+        );
+    }
+
+    #[test]
+    fn metadata_of_another_kind_chooses_nothing() {
+        assert_eq!(FlowOutcome::from_metadata("free text"), Ok(None));
+        assert_eq!(FlowOutcome::from_metadata(r#"{"a":1}"#), Ok(None));
+    }
+
+    #[test]
+    fn a_flow_that_cannot_be_understood_is_an_error_that_says_why() {
+        for (text, named) in [
+            (r#"{"flow":1}"#, "object"),
+            (r#"{"flow":{}}"#, "outcome"),
+            (r#"{"flow":{"outcome":"GONE"}}"#, "outcome"),
+            (r#"{"flow":{"outcome":"SENT","afterMs":"1"}}"#, "afterMs"),
+            (r#"{"flow":{"outcome":"SENT","after":1}}"#, "after"),
+        ] {
+            let error = FlowOutcome::from_metadata(text).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

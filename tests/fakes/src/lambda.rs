@@ -1,0 +1,293 @@
+//! Lambda, as far as a function sees it: the [Runtime API][api] on loopback, and our binary as a
+//! process of its own, with an environment of its own, whose log is read and which can be frozen.
+//!
+//! [api]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::http::{HttpRequest, HttpResponse, Server, ServerOptions};
+
+const PREFIX: &str = "/2018-06-01/runtime/";
+/// How long an invocation may take beyond its deadline before a test gives it up as hung.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A function in its environment. Dropping it kills the process.
+pub struct FakeLambda {
+    _server: Server,
+    runtime_api: Arc<RuntimeApi>,
+    log: Arc<ProcessLog>,
+    child: Child,
+    pid: Pid,
+}
+
+/// What the Runtime API hands out and takes back.
+struct RuntimeApi {
+    waiting: mpsc::UnboundedSender<PendingInvocation>,
+    next: tokio::sync::Mutex<mpsc::UnboundedReceiver<PendingInvocation>>,
+    running: Mutex<HashMap<String, oneshot::Sender<InvocationResult>>>,
+    polls: watch::Sender<usize>,
+}
+
+struct PendingInvocation {
+    id: String,
+    deadline_millis: u128,
+    event: Vec<u8>,
+}
+
+#[derive(Default)]
+struct ProcessLog {
+    lines: Mutex<Vec<String>>,
+    grown: Notify,
+}
+
+/// What one invocation ended with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvocationResult {
+    /// The function's response, as sent.
+    Response(Vec<u8>),
+    /// An invocation error, as sent.
+    Error(Vec<u8>),
+    /// Nothing: the process is gone, or it took longer than anything may.
+    Nothing,
+}
+
+impl FakeLambda {
+    /// Starts `binary` with these variables, those that Lambda sets, and no others.
+    ///
+    /// # Errors
+    /// When there is no port, or the binary does not start.
+    pub async fn start(
+        binary: impl AsRef<Path>,
+        variables: &[(&str, &str)],
+    ) -> io::Result<FakeLambda> {
+        let (waiting, next) = mpsc::unbounded_channel();
+        let runtime_api = Arc::new(RuntimeApi {
+            waiting,
+            next: tokio::sync::Mutex::new(next),
+            running: Mutex::default(),
+            polls: watch::Sender::default(),
+        });
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::start(ServerOptions::plain(address), {
+            let runtime_api = Arc::clone(&runtime_api);
+            move |request| {
+                let runtime_api = Arc::clone(&runtime_api);
+                async move { runtime_api.answer(request).await }
+            }
+        })
+        .await?;
+        let mut child = Command::new(binary.as_ref())
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", server.addr().to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "under-test")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+            .env("AWS_REGION", "us-east-1")
+            .env("_HANDLER", "bootstrap")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let log = Arc::new(ProcessLog::default());
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(Arc::clone(&log).read(stdout));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(Arc::clone(&log).read(stderr));
+        }
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+            .ok_or_else(|| io::Error::other("the process has no id"))?;
+        Ok(FakeLambda {
+            _server: server,
+            runtime_api,
+            log,
+            child,
+            pid,
+        })
+    }
+
+    /// Invokes the function, which has until `deadline` from now; `None` is a deadline in 1970.
+    pub async fn invoke(
+        &self,
+        event: impl Into<Vec<u8>>,
+        deadline: Option<Duration>,
+    ) -> InvocationResult {
+        let id = format!("{:08x}-0000-4000-8000-000000000000", fastrand::u32(..));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let (answer, answered) = oneshot::channel();
+        lock(&self.runtime_api.running).insert(id.clone(), answer);
+        let _ = self.runtime_api.waiting.send(PendingInvocation {
+            id: id.clone(),
+            deadline_millis: deadline.map_or(1000, |deadline| (now + deadline).as_millis()),
+            event: event.into(),
+        });
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            _ => {
+                lock(&self.runtime_api.running).remove(&id);
+                InvocationResult::Nothing
+            }
+        }
+    }
+
+    /// Waits until the function has asked for an invocation so many times since it was started; the
+    /// first time ends its start-up. Without end, if it never does.
+    pub async fn polled(&self, times: usize) {
+        let mut polls = self.runtime_api.polls.subscribe();
+        // The sender lives as long as the runtime_api.
+        let _ = polls.wait_for(|polls| *polls >= times).await;
+    }
+
+    /// All lines that the process has written so far, to either stream.
+    pub fn log(&self) -> Vec<String> {
+        lock(&self.log.lines).clone()
+    }
+
+    /// Begins the log anew, so that a long test does not keep all of it.
+    pub fn forget_log(&self) {
+        lock(&self.log.lines).clear();
+    }
+
+    /// The first line that `wanted` likes; waits for it, because a pipe lags behind an answer.
+    pub async fn log_line(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        patience: Duration,
+    ) -> Option<String> {
+        let until = tokio::time::Instant::now() + patience;
+        loop {
+            let grown = self.log.grown.notified();
+            if let Some(line) = lock(&self.log.lines).iter().find(|line| wanted(line)) {
+                return Some(line.clone());
+            }
+            tokio::time::timeout_at(until, grown).await.ok()?;
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Stops the process as Lambda does between invocations.
+    ///
+    /// # Errors
+    /// When there is no such process any more.
+    pub fn freeze(&self) -> io::Result<()> {
+        Ok(kill_process(self.pid, Signal::STOP)?)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When there is no such process any more.
+    pub fn thaw(&self) -> io::Result<()> {
+        Ok(kill_process(self.pid, Signal::CONT)?)
+    }
+
+    /// How the process ended, if it does so in time.
+    pub async fn exit(&mut self, patience: Duration) -> Option<ExitStatus> {
+        tokio::time::timeout(patience, self.child.wait())
+            .await
+            .ok()?
+            .ok()
+    }
+
+    /// Whether the process is still there.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl RuntimeApi {
+    async fn answer(&self, request: HttpRequest) -> HttpResponse {
+        let path = request
+            .path()
+            .strip_prefix(PREFIX)
+            .unwrap_or_default()
+            .to_owned();
+        let parts: Vec<&str> = path.split('/').collect();
+        match (request.method.as_str(), parts.as_slice()) {
+            ("GET", ["invocation", "next"]) => self.next().await,
+            ("POST", ["invocation", id, "response"]) => {
+                self.end(id, InvocationResult::Response(request.body))
+            }
+            ("POST", ["invocation", id, "error"]) => {
+                self.end(id, InvocationResult::Error(request.body))
+            }
+            ("POST", ["init", "error"]) => HttpResponse::new(202, "", ""),
+            _ => HttpResponse::new(404, "", ""),
+        }
+    }
+
+    async fn next(&self) -> HttpResponse {
+        self.polls.send_modify(|polls| *polls += 1);
+        let Some(pending) = self.next.lock().await.recv().await else {
+            return HttpResponse::new(500, "", "");
+        };
+        HttpResponse::new(200, "application/json", pending.event)
+            .with("Lambda-Runtime-Aws-Request-Id", &pending.id)
+            .with(
+                "Lambda-Runtime-Deadline-Ms",
+                &pending.deadline_millis.to_string(),
+            )
+            .with(
+                "Lambda-Runtime-Invoked-Function-Arn",
+                "arn:aws:lambda:us-east-1:111122223333:function:under-test",
+            )
+            .with(
+                "Lambda-Runtime-Trace-Id",
+                "Root=1-00000000-000000000000000000000000;Sampled=0",
+            )
+    }
+
+    fn end(&self, id: &str, outcome: InvocationResult) -> HttpResponse {
+        match lock(&self.running).remove(id) {
+            Some(waiting) => {
+                let _ = waiting.send(outcome);
+                HttpResponse::new(202, "application/json", r#"{"status":"OK"}"#)
+            }
+            None => HttpResponse::new(410, "", ""),
+        }
+    }
+}
+
+impl ProcessLog {
+    async fn read(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            lock(&self.lines).push(line);
+            self.grown.notify_waiters();
+        }
+    }
+}
+
+/// A panic elsewhere leaves nothing here half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long something took, with what came of it.
+pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let started = Instant::now();
+    let outcome = future.await;
+    (outcome, started.elapsed())
+}

@@ -1,0 +1,143 @@
+// The AWS SDK for JavaScript against the fake Chime for Chime. check.py starts it, and says in the
+// environment where everything is.
+
+import { strict as assert } from "node:assert";
+import { randomUUID } from "node:crypto";
+import * as sdk from "@aws-sdk/client-chime-sdk-messaging";
+
+const { CHIME, CHANNEL_ARN, ALICE, BOB, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
+const APP_INSTANCE = CHANNEL_ARN.split("/channel/")[0];
+const DETAIL = 'Not "this", Zoë: 100 % <no>\n…';
+
+const credentials = { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY };
+
+function client({ region = "us-east-1", ...other } = {}) {
+  const { signer, ...different } = other;
+  return new sdk.ChimeSDKMessagingClient({
+    endpoint: CHIME,
+    region,
+    credentials: { ...credentials, ...different },
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: 5000, requestTimeout: 10000 },
+    ...(signer && { signer }),
+  });
+}
+
+const ours = client();
+
+function send({ by = ALICE, flow, token = randomUUID(), content = "hello" }) {
+  return ours.send(
+    new sdk.SendChannelMessageCommand({
+      ChannelArn: CHANNEL_ARN,
+      Content: content,
+      Type: "STANDARD",
+      Persistence: "PERSISTENT",
+      ClientRequestToken: token,
+      Metadata: JSON.stringify({ flow }),
+      ChimeBearer: by,
+    }),
+  );
+}
+
+async function ask(message, { by = ALICE, channel = CHANNEL_ARN, as = ours, ...more } = {}) {
+  const command = new sdk.GetChannelMessageStatusCommand({
+    ChannelArn: channel,
+    MessageId: message,
+    ChimeBearer: by,
+    ...more,
+  });
+  return (await as.send(command)).Status;
+}
+
+/** A program tells an error by its name, or, if it is in the model, by its class. */
+function refused(name, call) {
+  return assert.rejects(call, (error) => {
+    assert.equal(error.name, name);
+    if (sdk[name]) assert.ok(error instanceof sdk[name], `no ${name}`);
+    return true;
+  });
+}
+
+let passed = 0;
+let failed = 0;
+
+async function check(name, run) {
+  try {
+    await run();
+    passed += 1;
+    console.log(`ok      JavaScript SDK ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  JavaScript SDK ${name}\n`, error);
+  }
+}
+
+for (const [flow, wanted] of [
+  [{ outcome: "SENT", afterMs: 0 }, { Value: "SENT" }],
+  [{ outcome: "PENDING" }, { Value: "PENDING" }],
+  [{ outcome: "FAILED", afterMs: 0, detail: DETAIL }, { Value: "FAILED", Detail: DETAIL }],
+]) {
+  await check(`sends, and reads ${wanted.Value}`, async () => {
+    const { MessageId } = await send({ flow });
+    assert.deepEqual(await ask(MessageId), wanted);
+  });
+}
+
+await check("reads PENDING, then SENT", async () => {
+  const { MessageId, Status } = await send({ flow: { outcome: "SENT", afterMs: 1500 } });
+  assert.equal(Status.Value, "PENDING");
+  const end = Date.now() + 30_000;
+  let status = await ask(MessageId);
+  while (status.Value === "PENDING" && Date.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    status = await ask(MessageId);
+  }
+  assert.deepEqual(status, { Value: "SENT" });
+});
+
+const { MessageId: message } = await send({ flow: { outcome: "PENDING" } });
+const { MessageId: denied } = await send({ flow: { outcome: "DENIED", afterMs: 0 } });
+const token = randomUUID();
+await send({ token, flow: { outcome: "PENDING" } });
+const last = APP_INSTANCE.at(-1) === "0" ? "1" : "0";
+const otherChannel = `${APP_INSTANCE.slice(0, -1)}${last}/channel/chat-general`;
+const unsigned = { sign: async (request) => request };
+const list = new sdk.ListChannelsCommand({ AppInstanceArn: APP_INSTANCE, ChimeBearer: ALICE });
+
+for (const [name, what, how] of [
+  ["NotFoundException", "a denied message", () => ask(denied)],
+  ["NotFoundException", "an unknown message", () => ask(randomUUID())],
+  ["NotFoundException", "another sub-channel", () => ask(message, { SubChannelId: "s" })],
+  ["ForbiddenException", "another user's message", () => ask(message, { by: BOB })],
+  ["ForbiddenException", "another app instance's channel", () => ask(message, { channel: otherChannel })],
+  ["UnauthorizedClientException", "a bearer that is no user", () => ask(message, { by: CHANNEL_ARN })],
+  ["UnauthorizedClientException", "a sender that is no user", () => send({ by: CHANNEL_ARN })],
+  ["BadRequestException", "a malformed message id", () => ask("a.b")],
+  ["BadRequestException", "a malformed channel", () => ask(message, { channel: "arn:aws:x" })],
+  ["BadRequestException", "a malformed bearer", () => ask(message, { by: "alice" })],
+  ["BadRequestException", "an unknown flow", () => send({ flow: { outcome: "?" } })],
+  ["ConflictException", "a request token used twice", () => send({ token, content: "other" })],
+  ["InvalidSignatureException", "a wrong secret", () => ask(message, { as: client({ secretAccessKey: "wrong" }) })],
+  ["InvalidSignatureException", "another region", () => ask(message, { as: client({ region: "eu-central-1" }) })],
+  ["UnrecognizedClientException", "an unknown key", () => ask(message, { as: client({ accessKeyId: "AKIDNOBODY" }) })],
+  ["UnrecognizedClientException", "a session token of nobody's", () => ask(message, { as: client({ sessionToken: "of-nobody" }) })],
+  ["MissingAuthenticationTokenException", "no signature", () => ask(message, { as: client({ signer: unsigned }) })],
+  ["UnknownOperationException", "an operation that is not there", () => ours.send(list)],
+]) {
+  await check(`reads ${name} of ${what}`, () => refused(name, how));
+}
+
+// What nothing in a request brings about; the sender of a message chooses it.
+for (const name of [
+  "AccessDeniedException",
+  "ExpiredTokenException",
+  "ServiceFailureException",
+  "ServiceUnavailableException",
+  "ThrottledClientException",
+]) {
+  const { MessageId } = await send({ flow: { outcome: name } });
+  await check(`reads ${name} of a message that was sent to have it`, () => refused(name, () => ask(MessageId)));
+}
+
+console.log(`JavaScript SDK: ${passed} passed, ${failed} failed`);
+process.exitCode = passed > 0 && failed === 0 ? 0 : 1;

@@ -1,0 +1,343 @@
+"""AWS's own clients against the fake Chime for Chime, and our endpoint beside the AWS CLI.
+
+Starts `cargo run --example local`. Needs `aws` on the path, and boto3. With an argument, the JavaScript
+SDK is checked too: the argument is the directory that has `check.mjs` and the packages it needs.
+"""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+import boto3
+import botocore
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from harness import KEY, SECRET, Checks, enter_environment, environment, equal, local, within
+
+DETAIL = 'Not "this", Zoë: 100 % <no>\n…'
+UNSIGNED = object()
+
+
+class Refused(Exception):
+    """A client says that the service refused, and this is the name it has for it."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+
+class Boto3:
+    """boto3."""
+
+    def __init__(self, endpoint, key=KEY, secret=SECRET, token=None, region="us-east-1"):
+        unsigned = {"signature_version": botocore.UNSIGNED} if key is UNSIGNED else {}
+        self.client = boto3.client(
+            "chime-sdk-messaging",
+            endpoint_url=endpoint,
+            region_name=region,
+            aws_access_key_id=None if unsigned else key,
+            aws_secret_access_key=None if unsigned else secret,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10, **unsigned),
+        )
+
+    def call(self, operation, **parameters):
+        try:
+            answer = getattr(self.client, operation)(**parameters)
+        except ClientError as error:
+            name = error.response["Error"]["Code"]
+            # What is in the model has a class, and a program catches that.
+            modelled = getattr(self.client.exceptions, name, None) if name in MODELLED else type(error)
+            equal(type(error), modelled)
+            raise Refused(name) from error
+        answer.pop("ResponseMetadata")
+        return answer
+
+
+class AwsCli:
+    """The AWS CLI."""
+
+    def __init__(self, endpoint, key=KEY, secret=SECRET, token=None, region="us-east-1"):
+        self.options = ["--endpoint-url", endpoint, "--region", region, "--output", "json"]
+        credentials = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        if key is UNSIGNED:
+            self.options, credentials = self.options + ["--no-sign-request"], {}
+        if token:
+            credentials["AWS_SESSION_TOKEN"] = token
+        self.environment = environment(**credentials, AWS_MAX_ATTEMPTS="1", AWS_PAGER="", PYTHONUTF8="1")
+
+    def call(self, operation, **parameters):
+        command = ["aws", "chime-sdk-messaging", operation.replace("_", "-"), *self.options]
+        for name, value in parameters.items():
+            option = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
+            command += [f"-{option}", value]
+        done = subprocess.run(
+            command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode:
+            intro = "An error occurred ("
+            if intro not in done.stderr:
+                raise AssertionError(done.stderr)
+            raise Refused(done.stderr.split(intro)[1].split(")")[0])
+        return json.loads(done.stdout)
+
+
+MODELLED = {
+    "BadRequestException",
+    "ConflictException",
+    "ForbiddenException",
+    "NotFoundException",
+    "ServiceFailureException",
+    "ServiceUnavailableException",
+    "ThrottledClientException",
+    "UnauthorizedClientException",
+}
+
+
+# What nothing in a request brings about; the sender of a message chooses it.
+CHOSEN = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "ServiceFailureException",
+    "ServiceUnavailableException",
+    "ThrottledClientException",
+]
+
+
+class Peer:
+    """One client, and what it does at the fake Chime."""
+
+    def __init__(self, kind, at):
+        self.kind, self.at = kind, at
+        self.client = kind(at.chime)
+
+    def send(self, client=None, by=None, metadata=None, token=None, content="hello", **flow):
+        sent = (client or self.client).call(
+            "send_channel_message",
+            ChannelArn=self.at.channel,
+            Content=content,
+            Type="STANDARD",
+            Persistence="PERSISTENT",
+            ClientRequestToken=token or str(uuid.uuid4()),
+            Metadata=metadata or json.dumps({"flow": flow}),
+            ChimeBearer=by or self.at.alice,
+        )
+        equal(sent["ChannelArn"], self.at.channel)
+        return sent
+
+    def ask(self, message, client=None, by=None, channel=None, **more):
+        return (client or self.client).call(
+            "get_channel_message_status",
+            ChannelArn=channel or self.at.channel,
+            MessageId=message,
+            ChimeBearer=by or self.at.alice,
+            **more,
+        )["Status"]
+
+    def sent_then_asked(self, flow, wanted):
+        equal(self.ask(self.send(**flow)["MessageId"]), wanted)
+
+    def pending_until_sent(self):
+        sent = self.send(outcome="SENT", afterMs=1500)
+        equal(sent["Status"]["Value"], "PENDING")
+        within(30, lambda: self.ask(sent["MessageId"]) != {"Value": "PENDING"})
+        equal(self.ask(sent["MessageId"]), {"Value": "SENT"})
+
+    def denied_is_not_kept(self):
+        message = self.send(outcome="DENIED", afterMs=0)["MessageId"]
+        refused("NotFoundException", self.ask, message)
+
+    def same_request_token(self):
+        token = str(uuid.uuid4())
+        once, again = self.send(token=token, outcome="PENDING"), self.send(token=token, outcome="PENDING")
+        equal(again["MessageId"], once["MessageId"])
+        refused("ConflictException", lambda: self.send(token=token, content="other", outcome="PENDING"))
+
+    def refusals(self):
+        """Name of the error, what provokes it, how."""
+        at = self.at
+        message = self.send(outcome="PENDING")["MessageId"]
+        other = at.app_instance[:-1] + ("0" if at.app_instance[-1] != "0" else "1")
+        someone = str(uuid.uuid4())
+
+        def by(**how):
+            return lambda: self.ask(message, client=self.kind(at.chime, **how))
+
+        def chosen(name):
+            refused_message = self.send(outcome=name)["MessageId"]
+            return name, "a message that was sent to have it", lambda: self.ask(refused_message)
+
+        return [
+            *map(chosen, CHOSEN),
+            ("NotFoundException", "an unknown message", lambda: self.ask(someone)),
+            ("NotFoundException", "another sub-channel", lambda: self.ask(message, SubChannelId="s")),
+            ("ForbiddenException", "another user's message", lambda: self.ask(message, by=at.bob)),
+            (
+                "ForbiddenException",
+                "another app instance's channel",
+                lambda: self.ask(message, channel=f"{other}/channel/chat-general"),
+            ),
+            ("UnauthorizedClientException", "a bearer that is no user", lambda: self.ask(message, by=at.channel)),
+            ("UnauthorizedClientException", "a sender that is no user", lambda: self.send(by=at.channel)),
+            ("BadRequestException", "a malformed message id", lambda: self.ask("a.b")),
+            ("BadRequestException", "a malformed channel", lambda: self.ask(message, channel="arn:aws:x")),
+            ("BadRequestException", "a malformed bearer", lambda: self.ask(message, by="alice")),
+            ("BadRequestException", "an unknown flow", lambda: self.send(metadata='{"flow":{"outcome":"?"}}')),
+            ("InvalidSignatureException", "a wrong secret", by(secret="wrong")),
+            ("InvalidSignatureException", "another region", by(region="eu-central-1")),
+            ("UnrecognizedClientException", "an unknown key", by(key="AKIDNOBODY")),
+            ("UnrecognizedClientException", "a session token of nobody's", by(token="of-nobody")),
+            ("MissingAuthenticationTokenException", "no signature", by(key=UNSIGNED)),
+            (
+                "UnknownOperationException",
+                "an operation that is not there",
+                lambda: self.client.call("list_channels", AppInstanceArn=at.app_instance, ChimeBearer=at.alice),
+            ),
+        ]
+
+    def check(self, checks):
+        who = self.kind.__doc__.strip(".")
+        for flow, wanted in [
+            ({"outcome": "SENT", "afterMs": 0}, {"Value": "SENT"}),
+            ({"outcome": "PENDING"}, {"Value": "PENDING"}),
+            ({"outcome": "FAILED", "afterMs": 0, "detail": DETAIL}, {"Value": "FAILED", "Detail": DETAIL}),
+        ]:
+            checks.check(f"{who} sends, and reads {wanted['Value']}", self.sent_then_asked, flow, wanted)
+        checks.check(f"{who} reads PENDING, then SENT", self.pending_until_sent)
+        checks.check(f"{who} reads NotFoundException of a denied message", self.denied_is_not_kept)
+        checks.check(f"{who} reads ConflictException of a request token used twice", self.same_request_token)
+        for name, what, how in self.refusals():
+            checks.check(f"{who} reads {name} of {what}", refused, name, how)
+
+
+def refused(name, call, *arguments):
+    try:
+        answer = call(*arguments)
+    except Refused as refusal:
+        equal(refusal.name, name)
+    else:
+        raise AssertionError(f"answered {answer!r}, wanted {name}")
+
+
+def unsigned_bearer(at, message):
+    """boto3 with the bearer added after signing: everything is as it should be, but not vouched for."""
+    boto = Boto3(at.chime)
+    events, operation = boto.client.meta.events, "chime-sdk-messaging.GetChannelMessageStatus"
+
+    def before_sign(request, **_):
+        del request.headers["x-amz-chime-bearer"]
+
+    def before_send(request, **_):
+        request.headers["x-amz-chime-bearer"] = at.alice
+
+    events.register(f"before-sign.{operation}", before_sign)
+    events.register(f"before-send.{operation}", before_send)
+    Peer(Boto3, at).ask(message, client=boto)
+
+
+def broken_authorization(at, message):
+    """boto3 with an Authorization header that has lost its signature."""
+    boto = Boto3(at.chime)
+
+    def before_send(request, **_):
+        whole = request.headers["Authorization"].decode()
+        request.headers["Authorization"] = whole.split(", Signature=")[0]
+
+    boto.client.meta.events.register("before-send.chime-sdk-messaging.GetChannelMessageStatus", before_send)
+    Peer(Boto3, at).ask(message, client=boto)
+
+
+def agree(at, flow, user, token, status, problem=None):
+    """The CLI and our endpoint say the same of one message of Alice's."""
+    cli = Peer(AwsCli, at)
+    message = cli.send(**flow)["MessageId"]
+    query = urllib.parse.urlencode({"channelArn": at.channel, "messageId": message})
+    request = urllib.request.Request(
+        f"{at.gateway}/message-status?{query}", headers={"authorization": f"Bearer {token}"}
+    )
+    try:
+        printed = cli.ask(message, by=user)
+    except Refused as refusal:
+        printed = refusal.name
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answered = response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        answered = error.code, json.load(error)
+
+    equal(printed, status)
+    if problem:
+        code, body = answered
+        equal((code, body["type"]), (404, f"urn:problem-type:message-status:{problem}"))
+    else:
+        ours = {"messageId": message, "status": printed["Value"]}
+        if "Detail" in printed:
+            ours["detail"] = printed["Detail"]
+        equal(answered, (200, ours))
+
+
+def main(javascript=None):
+    enter_environment()
+    checks = Checks("AWS CLI, boto3 and our endpoint")
+    with local() as at:
+        for kind in (Boto3, AwsCli):
+            Peer(kind, at).check(checks)
+
+        message = Peer(Boto3, at).send(outcome="PENDING")["MessageId"]
+        name = "InvalidSignatureException"
+        checks.check(f"{name} of a bearer that is not signed", refused, name, unsigned_bearer, at, message)
+        name = "IncompleteSignatureException"
+        checks.check(f"{name} of half an Authorization", refused, name, broken_authorization, at, message)
+
+        for name, *case in [
+            ("SENT", {"outcome": "SENT", "afterMs": 0}, at.alice, at.alice_token, {"Value": "SENT"}),
+            ("PENDING", {"outcome": "PENDING"}, at.alice, at.alice_token, {"Value": "PENDING"}),
+            (
+                "FAILED",
+                {"outcome": "FAILED", "afterMs": 0, "detail": DETAIL},
+                at.alice,
+                at.alice_token,
+                {"Value": "FAILED", "Detail": DETAIL},
+            ),
+            (
+                "a denied message",
+                {"outcome": "DENIED", "afterMs": 0},
+                at.alice,
+                at.alice_token,
+                "NotFoundException",
+                "message-not-found",
+            ),
+            (
+                "another user's message",
+                {"outcome": "SENT", "afterMs": 0},
+                at.bob,
+                at.bob_token,
+                "ForbiddenException",
+                "message-not-found",
+            ),
+        ]:
+            checks.check(f"our endpoint agrees with the AWS CLI about {name}", agree, at, *case)
+        ended = checks.end()
+
+        if javascript:
+            variables = {
+                "CHIME": at.chime,
+                "CHANNEL_ARN": at.channel,
+                "ALICE": at.alice,
+                "BOB": at.bob,
+                "AWS_ACCESS_KEY_ID": KEY,
+                "AWS_SECRET_ACCESS_KEY": SECRET,
+            }
+            command = ["node", f"{javascript}/check.mjs"]
+            done = subprocess.run(command, env=environment(**variables), stdin=subprocess.DEVNULL, timeout=300)
+            ended = ended or done.returncode
+    return ended
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

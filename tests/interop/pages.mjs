@@ -1,0 +1,77 @@
+// Runs the code of docs/frontends/browser.md against the local gateway: node pages.mjs MODULE GATEWAY ALICE BOB CHANNEL
+import assert from "node:assert/strict";
+
+const [module, gateway, alice, bob, channelArn] = process.argv.slice(2);
+const page = await import(module);
+
+async function send(query) {
+  const headers = { authorization: `Bearer ${alice}` };
+  const sent = await fetch(`${gateway}/send?${query}`, { method: "POST", headers });
+  assert.equal(sent.status, 201);
+  return { channelArn, messageId: await sent.text() };
+}
+
+const asAlice = () => Promise.resolve(alice);
+
+// One message.
+const sent = await send("outcome=SENT&afterMs=0");
+assert.deepEqual(await page.messageStatus(gateway, alice, sent), {
+  messageId: sent.messageId,
+  status: "SENT",
+  retryAfter: undefined,
+});
+const pending = await send("outcome=PENDING");
+const now = await page.messageStatus(gateway, alice, pending);
+assert.equal(now.status, "PENDING");
+assert.ok(now.retryAfter >= 1);
+
+// The verdict, over several rounds.
+const slow = await send("outcome=DENIED&afterMs=1500&detail=no");
+const rounds = [];
+const counting = () => (rounds.push(1), asAlice());
+const failed = await send("outcome=FAILED&afterMs=2500&detail=why");
+const verdict = await page.verdict(gateway, counting, failed, { wait: 1 });
+assert.equal(verdict.status, "FAILED");
+assert.equal(verdict.detail, "why");
+assert.ok(rounds.length > 1, "it had to come back");
+await assert.rejects(page.verdict(gateway, asAlice, slow), { problem: "message-not-found", status: 404 });
+
+// Cancelled, while it waits for the answer and while it pauses.
+for (const wait of [20, 0]) {
+  const controller = new AbortController();
+  const asked = page.verdict(gateway, asAlice, pending, { wait, signal: controller.signal });
+  setTimeout(() => controller.abort(), 300);
+  await assert.rejects(asked, { name: "AbortError" });
+}
+const controller = new AbortController();
+await assert.rejects(page.verdictWithin(0.005, gateway, asAlice, pending, controller), { name: "TimeoutError" });
+
+// After a reconnect, more messages than one request takes.
+const many = Array.from({ length: 21 }, () => sent);
+many[20] = { channelArn, messageId: "no-such-message" };
+const results = [];
+await page.catchUp(gateway, asAlice, many, (message, result) => results.push([message, result]), { wait: 0 });
+assert.equal(results.length, 21);
+assert.ok(results.slice(0, 20).every(([, result]) => result.status === "SENT"));
+assert.equal(results[20][0].messageId, "no-such-message");
+assert.ok(results[20][1].problem.type.endsWith(":message-not-found"));
+
+// Problems, the function's and the gateway's.
+await assert.rejects(page.messageStatus(gateway, bob, sent), { problem: "message-not-found" });
+const misspelt = { ...sent, subChannelID: "x" };
+await assert.rejects(page.messageStatus(gateway, alice, misspelt), (error) => {
+  assert.equal(error.problem, "invalid-request");
+  assert.equal(error.errors[0].field, "subChannelID");
+  assert.ok(error.requestId);
+  return error instanceof page.MessageStatusError;
+});
+await assert.rejects(page.messageStatus(gateway, "nobody", sent), {
+  status: 401,
+  problem: undefined,
+  message: "Unauthorized",
+});
+const throttled = await send("outcome=ThrottledClientException");
+await assert.rejects(page.messageStatus(gateway, alice, throttled), (error) => {
+  assert.equal(error.problem, "throttled");
+  return error.retryAfter >= 1;
+});

@@ -1,0 +1,367 @@
+//! The bearer is the caller, or nothing is called: a property over events in which Mallory writes
+//! wherever a client can, and the gateway says what no gateway should.
+
+use std::cell::Cell;
+
+use fakes::oracle::authorized;
+use fancy_regex::Regex;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+
+use crate::support::{ALICE, APP_INSTANCE, TestEnv, sample, user, user_pattern};
+
+/// In every value that does not come from the authorizer, and in no value that does.
+const MALLORY: &str = "mallory";
+
+/// A sample event, the name that the mapping uses, and where that name's value stands.
+struct SourceCase {
+    event: &'static str,
+    name: &'static str,
+    path: &'static [&'static str],
+}
+
+const DOORS: [SourceCase; 8] = [
+    SourceCase {
+        event: "http-api-jwt",
+        name: "sub",
+        path: &["requestContext", "authorizer", "jwt", "claims", "sub"],
+    },
+    SourceCase {
+        event: "http-api-lambda-authorizer",
+        name: "sub",
+        path: &["requestContext", "authorizer", "lambda", "sub"],
+    },
+    SourceCase {
+        event: "http-api-iam",
+        name: "cognitoIdentityId",
+        path: &[
+            "requestContext",
+            "authorizer",
+            "iam",
+            "cognitoIdentity",
+            "identityId",
+        ],
+    },
+    SourceCase {
+        event: "function-url-iam",
+        name: "userId",
+        path: &["requestContext", "authorizer", "iam", "userId"],
+    },
+    SourceCase {
+        event: "rest-api-cognito",
+        name: "sub",
+        path: &["requestContext", "authorizer", "claims", "sub"],
+    },
+    SourceCase {
+        event: "rest-api-lambda-authorizer",
+        name: "principalId",
+        path: &["requestContext", "authorizer", "principalId"],
+    },
+    SourceCase {
+        event: "rest-api-iam",
+        name: "cognitoIdentityId",
+        path: &["requestContext", "identity", "cognitoIdentityId"],
+    },
+    SourceCase {
+        event: "http-api-format-1.0-jwt",
+        name: "sub",
+        path: &["requestContext", "authorizer", "claims", "sub"],
+    },
+];
+
+/// JSON in which a name can stand twice, and be spelt with escapes.
+#[derive(Clone, Debug)]
+enum Node {
+    Leaf(String),
+    Object(Vec<(String, Node)>),
+}
+
+impl Node {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Object(members) => Self::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| (json!(name).to_string(), Self::of(value)))
+                    .collect(),
+            ),
+            leaf => Self::Leaf(leaf.to_string()),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Leaf(text) => text.clone(),
+            Self::Object(members) => {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("{name}:{}", value.text()))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }
+        }
+    }
+
+    /// Whether a name on the way along a path stands twice, however it is spelt.
+    fn is_ambiguous(&self, path: &[&str]) -> bool {
+        let (Self::Object(members), Some((step, rest))) = (self, path.split_first()) else {
+            return false;
+        };
+        let spelt = [json!(step).to_string(), escaped(step)];
+        let mut found = members.iter().filter(|(name, _)| spelt.contains(name));
+        let value = found.next();
+        found.next().is_some() || value.is_some_and(|(_, value)| value.is_ambiguous(rest))
+    }
+
+    /// The members of the object at a path, where there is one.
+    fn at(&mut self, path: &[&str]) -> Option<&mut Vec<(String, Node)>> {
+        let Self::Object(members) = self else {
+            return None;
+        };
+        let Some((step, rest)) = path.split_first() else {
+            return Some(members);
+        };
+        let step = json!(step).to_string();
+        let (_, member) = members.iter_mut().find(|(name, _)| *name == step)?;
+        member.at(rest)
+    }
+}
+
+/// What a name can be spelt as, without being another name in JSON.
+fn escaped(name: &str) -> String {
+    let first = name.chars().next().map_or(0, u32::from);
+    format!("\"\\u{first:04x}{}\"", name.get(1..).unwrap_or_default())
+}
+
+/// What is done to an event.
+#[derive(Clone, Debug)]
+enum Mutation {
+    /// The authorizer says this, in place of what it said.
+    Says(Value),
+    /// The name at this depth of the path to the value stands twice, the second time Mallory's.
+    Twice {
+        depth: prop::sample::Index,
+        spelt_out: bool,
+        first: bool,
+    },
+    /// A name that looks like one of the path's has Mallory's value beside it.
+    Alike {
+        depth: prop::sample::Index,
+        how: prop::sample::Index,
+    },
+    /// A client writes Mallory's name here.
+    Writes(prop::sample::Index, prop::sample::Index),
+}
+
+/// Values of an authorizer: legal ones, and others that a careless reading would take or repair.
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => "[A-Za-z0-9]([A-Za-z0-9:_.@-]{0,62}[A-Za-z0-9])?".prop_map(Value::from),
+        2 => any::<u64>().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        2 => "\\PC{0,80}".prop_map(Value::from),
+        1 => (0..0x20u32, 0..3usize).prop_map(|(control, place)| {
+            let control = char::from_u32(control).expect("a control character");
+            let mut text = String::from("ab");
+            text.insert(place.min(2), control);
+            text.into()
+        }),
+        1 => (60..200usize).prop_map(|length| "a".repeat(length).into()),
+        2 => prop::sample::select(vec![
+            json!(null), json!(true), json!([]), json!({}), json!(""), json!(" "), json!([ALICE]), json!({"sub": ALICE}),
+            json!(1.5), json!(1e3), json!(-1), json!(format!("{ALICE} ")), json!(format!("{ALICE}\u{200b}")),
+            json!("\u{ff41}lice"), json!("\u{430}lice"), json!("alice\u{301}"), json!("a/user/b"), json!("a/../b"),
+            json!("a%2fb"), json!("a,b"), json!("{sub}"), json!("a\r\nx-amz-chime-bearer: b"), json!(user(ALICE)),
+            json!(format!("b:{APP_INSTANCE}/user/c")), json!("a".repeat(100_000)),
+        ]),
+    ]
+}
+
+fn any_change() -> impl Strategy<Value = Mutation> {
+    prop_oneof![
+        3 => any_value().prop_map(Mutation::Says),
+        1 => (any::<prop::sample::Index>(), any::<bool>(), any::<bool>())
+            .prop_map(|(depth, spelt_out, first)| Mutation::Twice { depth, spelt_out, first }),
+        2 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
+            .prop_map(|(depth, how)| Mutation::Alike { depth, how }),
+        6 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
+            .prop_map(|(place, what)| Mutation::Writes(place, what)),
+    ]
+}
+
+/// Mallory's claims, in the shape that the rest of a path asks for.
+fn mallorys(path: &[&str]) -> Node {
+    path.iter()
+        .rev()
+        .fold(Node::Leaf(json!(MALLORY).to_string()), |inner, name| {
+            Node::Object(vec![(json!(name).to_string(), inner)])
+        })
+}
+
+/// Does what a change says.
+fn apply(change: &Mutation, event: &mut Node, door: &SourceCase) {
+    let split = |depth: &prop::sample::Index| {
+        let depth = depth.index(door.path.len());
+        (
+            &door.path[..depth],
+            door.path[depth],
+            &door.path[depth + 1..],
+        )
+    };
+    match change {
+        Mutation::Says(value) => {
+            let (name, parents) = door.path.split_last().expect("a path");
+            let name = json!(name).to_string();
+            if let Some(members) = event.at(parents) {
+                members.retain(|(known, _)| *known != name);
+                members.push((name, Node::Leaf(value.to_string())));
+            }
+        }
+        Mutation::Twice {
+            depth,
+            spelt_out,
+            first,
+        } => {
+            let (parents, name, rest) = split(depth);
+            let spelt = if *spelt_out {
+                escaped(name)
+            } else {
+                json!(name).to_string()
+            };
+            if let Some(members) = event.at(parents) {
+                let place = if *first { 0 } else { members.len() };
+                members.insert(place, (spelt, mallorys(rest)));
+            }
+        }
+        Mutation::Alike { depth, how } => {
+            let (parents, name, rest) = split(depth);
+            let (head, tail) = name.split_at(1);
+            let alike = [
+                name.to_uppercase(),
+                format!("{}{tail}", head.to_uppercase()),
+                format!("{name} "),
+                format!("{name}\u{200b}"),
+                format!("{name}\0"),
+                name.replace('u', "\u{fc}"),
+            ];
+            let alike = &alike[how.index(alike.len())];
+            if alike != name
+                && let Some(members) = event.at(parents)
+            {
+                members.insert(0, (json!(alike).to_string(), mallorys(rest)));
+            }
+        }
+        Mutation::Writes(place, what) => {
+            let wanted = [
+                door.name,
+                "sub",
+                "x-amz-chime-bearer",
+                "X-Amz-Chime-Bearer",
+                "chimeBearer",
+                "authorization",
+                "x-amzn-oidc-identity",
+                "principalId",
+                "cookie",
+                "claims",
+                "authorizer",
+            ];
+            let name = wanted[what.index(wanted.len())];
+            let places: [&[&str]; 9] = [
+                &["headers"],
+                &["multiValueHeaders"],
+                &["queryStringParameters"],
+                &["multiValueQueryStringParameters"],
+                &["pathParameters"],
+                &["stageVariables"],
+                &["cookies"],
+                &["body"],
+                &[],
+            ];
+            let place = places[place.index(places.len())];
+            // At the top of the event, what a gateway does not send: the others bear one's own name.
+            let value = match (place.first(), name) {
+                (_, "claims" | "authorizer") => mallorys(&["jwt", "claims", door.name]),
+                (Some(place), _) if place.starts_with("multi") => {
+                    Node::Leaf(json!([user(MALLORY)]).to_string())
+                }
+                _ => Node::Leaf(json!(user(MALLORY)).to_string()),
+            };
+            match (event.at(place), place) {
+                (Some(members), _) => members.push((json!(name).to_string(), value)),
+                (None, [member]) => {
+                    let member = json!(member).to_string();
+                    if let Some(members) = event.at(&[]) {
+                        members.retain(|(known, _)| *known != member);
+                        let written = Node::Object(vec![(json!(name).to_string(), value)]).text();
+                        let written = match member.as_str() {
+                            "\"body\"" => json!(written).to_string(),
+                            "\"cookies\"" => json!([format!("{name}={MALLORY}")]).to_string(),
+                            _ => written,
+                        };
+                        members.push((member, Node::Leaf(written)));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// How many events are made up for each front door; `ROBUSTNESS_CASES` sets another number.
+fn cases() -> u32 {
+    std::env::var("ROBUSTNESS_CASES").map_or(400, |cases| cases.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bearer_is_what_a_naive_reading_of_the_authorizer_gives_or_nothing_is_called() {
+    let handle = tokio::runtime::Handle::current();
+    let id = r"[A-Za-z0-9]([A-Za-z0-9:\-_.@]{0,62}[A-Za-z0-9])?";
+    let legal = Regex::new(&format!(r"\A{}\z", user(id))).expect("a pattern");
+    for door in &DOORS {
+        let template = user_pattern(door.name);
+        let env = TestEnv::with(&[
+            ("APP_INSTANCE_USER_ARN", template.as_str()),
+            ("MAX_WAIT_SECONDS", "0"),
+        ])
+        .await;
+        let base = sample(door.event);
+        let called = Cell::new(0_u32);
+        tokio::task::block_in_place(|| {
+            let env = &env;
+            TestRunner::new(ProptestConfig {
+                cases: cases(),
+                failure_persistence: None,
+                ..ProptestConfig::default()
+            })
+            .run(&prop::collection::vec(any_change(), 0..5), |changes| {
+                let mut event = Node::of(&base);
+                for change in &changes {
+                    apply(change, &mut event, door);
+                }
+                let text = event.text();
+                env.chime.forget_calls();
+                let reply = handle.block_on(env.ask_bytes(text.clone()));
+                let calls = env.calls();
+                prop_assert!(
+                    calls.is_empty() || !event.is_ambiguous(door.path),
+                    "{text}: {reply:?}"
+                );
+                let naive: Option<Value> = serde_json::from_str(&text).ok();
+                let naive = naive.and_then(|event| authorized(&event, door.name));
+                for call in &calls {
+                    prop_assert_eq!(&call.bearer, &naive.as_deref().map(user));
+                    let bearer = call.bearer.as_deref().unwrap_or_default();
+                    prop_assert!(!bearer.contains(MALLORY), "{bearer}");
+                    prop_assert!(legal.is_match(bearer).expect("a match"), "{bearer}");
+                }
+                called.set(called.get() + u32::from(!calls.is_empty()));
+                Ok(())
+            })
+            .unwrap_or_else(|error| panic!("{}: {error}", door.event));
+        });
+        // Otherwise it assert_invariants because everything is refused.
+        assert!(called.get() > cases() / 10, "{}: {called:?}", door.event);
+    }
+}

@@ -1,0 +1,394 @@
+//! Every row of the table of problems that has to do with Chime, and how often Chime was asked for it.
+
+use std::time::Duration;
+
+use fakes::chime::{FakeChime, Options, Users};
+use fakes::fault::Fault;
+use fakes::flow::FlowOutcome;
+use fakes::http::Server;
+
+use crate::support::{
+    ALICE, GatewayResponse, MESSAGE, TestEnv, ask_function, get_message, request_id,
+    start_function, user,
+};
+
+/// What becomes of one question when every call ends in `fault`, and what the log says why.
+async fn assert_maps_to(
+    fault: Fault,
+    status: u64,
+    name: &str,
+    calls: usize,
+    cause: &str,
+) -> GatewayResponse {
+    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
+    env.put(FlowOutcome::sent());
+    env.chime.always(Some(fault.clone()));
+    let event = get_message(MESSAGE, "");
+    let reply = env.ask(&event).await;
+    assert_eq!(
+        (reply.status, reply.problem().as_str()),
+        (status, name),
+        "{fault:?}: {reply:?}"
+    );
+    assert_eq!(reply.json()["requestId"], request_id(&event));
+    assert_eq!(env.calls().len(), calls, "{fault:?}");
+    let record = env.record(request_id(&event)).await;
+    assert_eq!(record["problem"], name);
+    let level = match status {
+        500 => "ERROR",
+        501.. => "WARN",
+        _ => "INFO",
+    };
+    assert_eq!(record["level"], level, "{fault:?}");
+    let told = record["cause"].as_str().expect("a cause");
+    assert!(told.contains(cause), "{fault:?}: {told}");
+    // Chime is well again, and so are we.
+    env.chime.always(None);
+    env.ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_status("SENT");
+    reply
+}
+
+#[tokio::test]
+async fn an_unknown_user_is_not_provisioned() {
+    assert_maps_to(
+        Fault::unauthorized_client(),
+        403,
+        "user-not-provisioned",
+        1,
+        "UnauthorizedClientException",
+    )
+    .await;
+    let users = Users::AllBut(vec![user(ALICE)]);
+    let env = TestEnv::of(
+        Options {
+            users,
+            ..Options::default()
+        },
+        &[],
+    )
+    .await;
+    env.ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_problem(403, "user-not-provisioned");
+}
+
+#[tokio::test]
+async fn not_found_forbidden_and_bad_request_are_one_and_the_same_answer() {
+    let mut bodies = Vec::new();
+    for (fault, cause) in [
+        (Fault::not_found(), "NotFoundException"),
+        (Fault::forbidden(), "ForbiddenException"),
+        (Fault::bad_request(), "BadRequestException"),
+        (Fault::error(404, None, "x"), "404"),
+        (Fault::error(403, None, "x"), "403"),
+    ] {
+        let reply = assert_maps_to(fault, 404, "message-not-found", 1, cause).await;
+        let mut body = reply.json();
+        body["requestId"] = "same".into();
+        bodies.push((reply.headers, body));
+    }
+    assert!(
+        bodies.windows(2).all(|pair| pair[0] == pair[1]),
+        "{bodies:?}"
+    );
+}
+
+#[tokio::test]
+async fn somebody_else_s_message_looks_like_none() {
+    let env = TestEnv::new().await;
+    env.seed_message("theirs", &user("bob"), FlowOutcome::sent());
+    let theirs = env.ask(&get_message("theirs", "")).await;
+    let none = env.ask(&get_message("none", "")).await;
+    theirs.assert_problem(404, "message-not-found");
+    none.assert_problem(404, "message-not-found");
+    let same = |reply: &GatewayResponse| {
+        let mut body = reply.json();
+        body["requestId"] = "same".into();
+        (reply.headers.clone(), body)
+    };
+    assert_eq!(same(&theirs), same(&none));
+}
+
+#[tokio::test]
+async fn a_throttle_is_retried_once_and_then_told() {
+    for fault in [Fault::throttled(), Fault::throttling()] {
+        let reply = assert_maps_to(fault, 429, "throttled", 2, "Throttl").await;
+        let seconds: u32 = reply
+            .header("retry-after")
+            .expect("a header")
+            .parse()
+            .expect("seconds");
+        assert!(seconds >= 1);
+    }
+}
+
+#[tokio::test]
+async fn what_we_may_not_do_is_misconfigured_and_logged_as_an_error() {
+    for (fault, cause) in [
+        (Fault::access_denied(), "AccessDeniedException"),
+        (Fault::expired_token(), "ExpiredTokenException"),
+        (Fault::unrecognized_client(), "UnrecognizedClientException"),
+        (Fault::invalid_signature(), "InvalidSignatureException"),
+        (
+            Fault::missing_authentication_token(),
+            "MissingAuthenticationToken",
+        ),
+        (Fault::incomplete_signature(), "IncompleteSignature"),
+        (
+            Fault::error(403, Some("RequestTimeTooSkewed"), "x"),
+            "RequestTimeTooSkewed",
+        ),
+        (
+            Fault::error(400, Some("RequestExpired"), "x"),
+            "RequestExpired",
+        ),
+    ] {
+        assert_maps_to(fault, 500, "misconfigured", 1, cause).await;
+    }
+    let env = TestEnv::with(&[("AWS_SECRET_ACCESS_KEY", "wrong")]).await;
+    let event = get_message(MESSAGE, "");
+    env.ask(&event).await.assert_problem(500, "misconfigured");
+    assert_eq!(env.record(request_id(&event)).await["level"], "ERROR");
+}
+
+#[tokio::test]
+async fn without_credentials_it_is_misconfigured() {
+    let env = TestEnv::with(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
+    let event = get_message(MESSAGE, "");
+    env.ask(&event).await.assert_problem(500, "misconfigured");
+    let record = env.record(request_id(&event)).await;
+    assert_eq!(record["cause"], "there are no usable AWS credentials");
+    assert!(env.calls().is_empty());
+}
+
+/// By how many seconds Chime's clock is ahead of ours: each time more than the five minutes that
+/// AWS allows.
+const CLOCKS: [i64; 4] = [3600, -3600, 400, 0];
+
+#[tokio::test]
+async fn a_clock_that_goes_wrong_is_misconfigured_once_and_then_set_by_chime_s() {
+    let env = TestEnv::new().await;
+    env.assert_works().await;
+    for ahead in CLOCKS {
+        env.chime.turn_clock(ahead);
+        env.chime.forget_calls();
+        let event = get_message(MESSAGE, "");
+        env.ask(&event).await.assert_problem(500, "misconfigured");
+        let record = env.record(request_id(&event)).await;
+        assert_eq!(record["level"], "ERROR");
+        assert_eq!(
+            record["cause"],
+            "Chime answered 403 InvalidSignatureException"
+        );
+        assert_eq!(env.calls().len(), 1);
+        env.ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_from_the_start_is_set_before_the_first_request() {
+    for ahead in CLOCKS {
+        let chime = FakeChime::start(Options::default())
+            .await
+            .expect("a fake Chime");
+        chime.turn_clock(ahead);
+        let url = chime.http_url();
+        let function = start_function(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", &url)]).await;
+        let env = TestEnv { chime, function };
+        env.assert_works().await;
+        assert_eq!(env.calls().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_chime_is_asked_three_times_and_then_told() {
+    assert_maps_to(
+        Fault::service_failure(),
+        502,
+        "upstream-failure",
+        3,
+        "ServiceFailureException",
+    )
+    .await;
+    assert_maps_to(Fault::html(500), 502, "upstream-failure", 3, "500").await;
+    assert_maps_to(Fault::html(502), 502, "upstream-failure", 3, "502").await;
+    let reply = assert_maps_to(
+        Fault::service_unavailable(),
+        503,
+        "upstream-unavailable",
+        3,
+        "ServiceUnavailable",
+    )
+    .await;
+    assert!(reply.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn connections_that_are_lost_are_tried_again() {
+    for fault in [Fault::Close, Fault::Reset, Fault::ResetInHead] {
+        assert_maps_to(fault, 503, "upstream-unavailable", 3, "not reached").await;
+    }
+    assert_maps_to(
+        Fault::ResetInBody,
+        502,
+        "upstream-failure",
+        3,
+        "within an answer",
+    )
+    .await;
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
+    env.chime
+        .script(vec![Fault::Reset, Fault::service_failure(), Fault::Pass]);
+    let event = get_message(MESSAGE, "");
+    env.ask(&event).await.assert_status("SENT");
+    let record = env.record(request_id(&event)).await;
+    assert_eq!(
+        (&record["upstreamCalls"], &record["upstreamRetries"]),
+        (&3.into(), &2.into())
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_a_failure() {
+    for body in [
+        "",
+        "null",
+        "{",
+        "[]",
+        "{}",
+        r#"{"Status":null}"#,
+        r#"{"Status":{}}"#,
+        r#"{"Status":{"Value":""}}"#,
+        r#"{"Status":{"Value":7}}"#,
+        r#"{"Status":"SENT"}"#,
+        "<html>",
+    ] {
+        assert_maps_to(
+            Fault::json(body),
+            502,
+            "upstream-failure",
+            1,
+            "Chime's answer",
+        )
+        .await;
+    }
+    let long = "x".repeat(10_000_000);
+    assert_maps_to(
+        Fault::json(format!(
+            r#"{{"Status":{{"Value":"SENT","Detail":"{long}"}}}}"#
+        )),
+        502,
+        "upstream-failure",
+        1,
+        "Status",
+    )
+    .await;
+    assert_maps_to(Fault::html(302), 502, "upstream-failure", 1, "302").await;
+    assert_maps_to(
+        Fault::LengthTooShort,
+        502,
+        "upstream-failure",
+        1,
+        "Chime's answer",
+    )
+    .await;
+    assert_maps_to(
+        Fault::LengthTooLong,
+        502,
+        "upstream-failure",
+        3,
+        "within an answer",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn garbage_on_the_wire_is_not_an_answer() {
+    let env = TestEnv::new().await;
+    env.chime
+        .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
+    let reply = env.ask(&get_message(MESSAGE, "")).await;
+    assert!([502, 503].contains(&reply.status), "{reply:?}");
+    env.chime.always(None);
+    env.assert_works().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_in_time_is_a_time_out_and_not_tried_again() {
+    for fault in [
+        Fault::Hang,
+        Fault::StallInBody,
+        Fault::Drip(Duration::from_millis(100)),
+        Fault::Latency(Duration::from_secs(5)),
+    ] {
+        assert_maps_to(
+            fault,
+            504,
+            "upstream-timeout",
+            1,
+            "CHIME_ATTEMPT_TIMEOUT_MS",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_chime_that_cannot_be_reached_is_unavailable() {
+    let chime = FakeChime::start(Options::default())
+        .await
+        .expect("a fake Chime");
+    for url in [
+        "http://127.0.0.1:1",
+        "https://127.0.0.1:1",
+        "http://chime.invalid",
+        // It answers, and not in TLS.
+        &chime.http_url().replace("http:", "https:"),
+    ] {
+        let env = TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url)]).await;
+        let reply = env.ask(&get_message(MESSAGE, "")).await;
+        reply.assert_problem(503, "upstream-unavailable");
+        assert!(reply.header("retry-after").is_some());
+    }
+    let silent = Server::silent(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a server");
+    let url = format!("https://{}", silent.addr());
+    let env = TestEnv::with(&[
+        ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", &url),
+        ("CHIME_CONNECT_TIMEOUT_MS", "200"),
+    ])
+    .await;
+    env.ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_problem(503, "upstream-unavailable");
+}
+
+#[tokio::test]
+async fn the_answer_comes_before_lambda_s_deadline_whatever_chime_does() {
+    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "20000")]).await;
+    env.put(FlowOutcome::sent());
+    env.chime.always(Some(Fault::Hang));
+    for deadline in [Duration::from_secs(1), Duration::from_secs(2)] {
+        let asked = env.ask_within(get_message(MESSAGE, "").to_string(), deadline);
+        let (reply, took) = fakes::lambda::timed(asked).await;
+        reply.assert_problem(504, "upstream-timeout");
+        assert!(took < deadline, "{took:?} of {deadline:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_in_1970_does_not_hurry_anybody() {
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
+    env.chime
+        .always(Some(Fault::Latency(Duration::from_millis(300))));
+    let event = get_message(MESSAGE, "").to_string();
+    ask_function(&env.function, event.as_bytes(), None)
+        .await
+        .assert_status("SENT");
+}

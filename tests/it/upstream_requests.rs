@@ -1,0 +1,168 @@
+//! What reaches Chime.
+
+use std::time::Duration;
+
+use fakes::chime::{ApiOperation, Options};
+use fakes::flow::FlowOutcome;
+
+use crate::support::{
+    ALICE, MESSAGE, PemFile, TestEnv, ask, channel, get_message, start_function, user,
+};
+
+#[tokio::test]
+async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
+    let env = TestEnv::new().await;
+    env.assert_works().await;
+    let [call] = &env.calls()[..] else {
+        panic!("one call");
+    };
+    assert_eq!(call.method, "GET");
+    let arn = channel().replace(':', "%3A").replace('/', "%2F");
+    assert_eq!(
+        call.target,
+        format!("/channels/{arn}/messages/{MESSAGE}?scope=message-status")
+    );
+    assert_eq!(call.bearer, Some(user(ALICE)));
+    let authorization = call.header("authorization").expect("a signature");
+    assert!(
+        authorization.starts_with("AWS4-HMAC-SHA256 "),
+        "{authorization}"
+    );
+    assert!(
+        authorization.contains("/us-east-1/chime/aws4_request"),
+        "{authorization}"
+    );
+    let signed = authorization
+        .split("SignedHeaders=")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    let signed: Vec<_> = signed.expect("signed headers").split(';').collect();
+    assert!(
+        signed.contains(&"x-amz-chime-bearer") && signed.contains(&"host"),
+        "{signed:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_region_is_the_template_s_and_not_lambda_s() {
+    let template = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
+    let options = Options {
+        region: "eu-central-1".into(),
+        ..Options::default()
+    };
+    let variables = [
+        ("APP_INSTANCE_USER_ARN", template),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    let env = TestEnv::of(options, &variables).await;
+    let channel = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/channel/c";
+    let event = crate::support::get(&format!("channelArn={channel}&messageId=m"));
+    env.ask(&event)
+        .await
+        .assert_problem(404, "message-not-found");
+    let calls = env.calls();
+    let authorization = calls[0].header("authorization").expect("a signature");
+    assert!(
+        authorization.contains("/eu-central-1/chime/aws4_request"),
+        "{authorization}"
+    );
+}
+
+#[tokio::test]
+async fn a_session_token_goes_along() {
+    let mut options = Options::default();
+    options.credentials.session_token = Some("session".into());
+    let env = TestEnv::of(options, &[("AWS_SESSION_TOKEN", "session")]).await;
+    env.assert_works().await;
+}
+
+#[tokio::test]
+async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_else() {
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
+    let stranger = TestEnv::new().await;
+    let own = env.chime.ca_pem().as_bytes();
+    // What systems' files have between their certificates, broken ones included.
+    let around: &[u8] =
+        b"# AC Ra\xEDz\n-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+    let own_file = PemFile::of(own);
+    let systems_file = PemFile::of(&[around, own, around].concat());
+    let strangers_file = PemFile::of(stranger.chime.ca_pem().as_bytes());
+    let (own, system) = (own_file.path(), systems_file.path());
+    let cases: [(&[_], _); 5] = [
+        (&[("AWS_CA_BUNDLE", own)], true),
+        (&[("SSL_CERT_FILE", system)], true),
+        (
+            &[
+                ("SSL_CERT_FILE", strangers_file.path()),
+                ("AWS_CA_BUNDLE", own),
+            ],
+            true,
+        ),
+        (
+            &[
+                ("SSL_CERT_FILE", system),
+                ("AWS_CA_BUNDLE", strangers_file.path()),
+            ],
+            false,
+        ),
+        (&[], false),
+    ];
+    for (roots, trusted) in cases {
+        let url = env.chime.https_url();
+        let mut variables = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
+        variables.extend(roots);
+        let function = start_function(&variables).await;
+        let reply = ask(&function, &get_message(MESSAGE, "")).await;
+        if trusted {
+            reply.assert_status("SENT");
+            assert!(env.calls().iter().all(|call| call.secure));
+        } else {
+            reply.assert_problem(503, "upstream-unavailable");
+            assert!(env.calls().is_empty(), "{roots:?}");
+        }
+        env.chime.forget_calls();
+    }
+}
+
+#[tokio::test]
+async fn the_connection_is_opened_before_the_first_request_without_a_signature_or_a_bearer() {
+    let env = TestEnv::new().await;
+    env.assert_works().await;
+    assert_eq!(env.chime.warm_ups(), 1);
+    assert_eq!(
+        env.chime.open_connections(),
+        1,
+        "the first request found it open"
+    );
+    assert!(env.chime.calls_of(ApiOperation::Unknown).is_empty());
+}
+
+#[tokio::test]
+async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_costs_one_new_connection() {
+    let options = Options {
+        keep_alive: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let env = TestEnv::over_tls(options, &[]).await;
+    env.put(FlowOutcome::sent());
+    for _ in 0..3 {
+        env.function.freeze().expect("frozen");
+        let closed = async {
+            while env.chime.open_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, closed)
+            .await
+            .expect("Chime closes what is idle");
+        env.function.thaw().expect("thawed");
+        env.chime.forget_calls();
+        env.ask(&get_message(MESSAGE, ""))
+            .await
+            .assert_status("SENT");
+        assert_eq!(env.calls().len(), 1, "{:?}", env.calls());
+        assert!(env.chime.open_connections() <= 1);
+    }
+}

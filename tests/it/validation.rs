@@ -1,0 +1,248 @@
+//! What may be asked, and what is said about what may not.
+
+use fakes::flow::{FlowOutcome, Message};
+use serde_json::{Value, json};
+
+use crate::support::{ALICE, MESSAGE, TestEnv, channel, get, get_message, post, sample, user};
+
+#[tokio::test]
+async fn each_status_is_passed_on_as_chime_says_it() {
+    let env = TestEnv::new().await;
+    for (index, value) in ["SENT", "FAILED", "DENIED", "HIDDEN_BY_MODERATOR"]
+        .iter()
+        .enumerate()
+    {
+        let id = format!("m{index}");
+        let detail = (index == 1).then(|| "processor unreachable ü \"x\"".to_owned());
+        env.seed_message(
+            &id,
+            &user(ALICE),
+            FlowOutcome::Settled((*value).into(), detail.clone()),
+        );
+        let reply = env.ask(&get_message(&id, "")).await;
+        let mut expected = json!({"messageId": id, "status": value});
+        if let Some(detail) = detail {
+            expected["detail"] = detail.into();
+        }
+        assert_eq!((reply.status, reply.json()), (200, expected));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert_eq!(reply.header("retry-after"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_pending_message_says_when_to_ask_again_and_not_always_the_same() {
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::Pending);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..40 {
+        let reply = env.ask(&get_message(MESSAGE, "")).await;
+        reply.assert_status("PENDING");
+        let seconds: u32 = reply
+            .header("retry-after")
+            .expect("a header")
+            .parse()
+            .expect("seconds");
+        assert!((1..=10).contains(&seconds));
+        seen.insert(seconds);
+    }
+    assert!(seen.len() > 1, "{seen:?}");
+}
+
+#[tokio::test]
+async fn the_sub_channel_reaches_chime() {
+    let env = TestEnv::new().await;
+    env.chime.put(Message {
+        channel_arn: channel(),
+        sub_channel_id: Some("sub_1".into()),
+        message_id: MESSAGE.into(),
+        sender: user(ALICE),
+        outcome: FlowOutcome::sent(),
+    });
+    env.ask(&get_message(MESSAGE, "&subChannelId=sub_1"))
+        .await
+        .assert_status("SENT");
+    env.ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_problem(404, "message-not-found");
+}
+
+#[tokio::test]
+async fn every_wrong_parameter_is_named_at_once_and_nothing_is_called() {
+    let env = TestEnv::new().await;
+    let arn = channel();
+    let too_long = "x".repeat(129);
+    for (query, fields) in [
+        (String::new(), vec!["channelArn", "messageId"]),
+        (format!("channelArn={arn}"), vec!["messageId"]),
+        (
+            format!("channelArn={arn}&messageId=m&subChannelID=s"),
+            vec!["subChannelID"],
+        ),
+        (
+            format!("channelArn={arn}&messageId=m&chimeBearer=x"),
+            vec!["chimeBearer"],
+        ),
+        (
+            format!("channelArn={arn}&messageId=m&messageId=m"),
+            vec!["messageId"],
+        ),
+        (
+            format!("channelArn={arn}&channelArn={arn}&messageId=m"),
+            vec!["channelArn"],
+        ),
+        (format!("channelArn={arn}&messageId="), vec!["messageId"]),
+        (
+            format!("channelArn={arn}&messageId=m&subChannelId="),
+            vec!["subChannelId"],
+        ),
+        (
+            format!("channelArn={arn}&messageId={too_long}"),
+            vec!["messageId"],
+        ),
+        (
+            format!("channelArn={arn}&messageId=a%2Fb"),
+            vec!["messageId"],
+        ),
+        (format!("channelArn={arn}&messageId=%FF"), vec!["messageId"]),
+        (
+            format!("channelArn={arn}&messageId=m&wait=-1"),
+            vec!["wait"],
+        ),
+        (
+            format!("channelArn={arn}&messageId=m&wait=1.5"),
+            vec!["wait"],
+        ),
+        (format!("channelArn={arn}&messageId=m&wait="), vec!["wait"]),
+        (
+            format!("channelArn={arn}&messageId=m&wait=%2B1"),
+            vec!["wait"],
+        ),
+        (
+            format!("channelArn={arn}&messageId=m&wait=1&wait=1"),
+            vec!["wait"],
+        ),
+        (
+            "Wait=1&channelArn=x&messageId=..&subChannelId=a.b&wait=x&MessageId=m".to_owned(),
+            vec![
+                "Wait",
+                "MessageId",
+                "channelArn",
+                "messageId",
+                "subChannelId",
+                "wait",
+            ],
+        ),
+    ] {
+        let reply = env.ask(&get(&query)).await;
+        assert_eq!(reply.status, 400, "{query}: {reply:?}");
+        let mut named = reply.fields();
+        let mut fields = fields;
+        named.sort();
+        fields.sort_unstable();
+        assert_eq!(named, fields, "{query}");
+    }
+    assert!(env.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_does_not_grow_with_what_was_sent() {
+    let env = TestEnv::new().await;
+    let usual = format!("channelArn={}&messageId=m", channel());
+    let unknown = |names: &[&str]| {
+        let names: String = names.iter().map(|name| format!("&{name}=")).collect();
+        get(&format!("{usual}{names}"))
+    };
+    let names: Vec<String> = (0..200).map(|number| format!("x{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(env.ask(&unknown(&names)).await.fields(), names[..100]);
+    assert_eq!(
+        env.ask(&unknown(&["x", "y", "x"])).await.fields(),
+        ["x", "y"]
+    );
+    let fields = env.ask(&unknown(&[&"x".repeat(200)])).await.fields();
+    assert_eq!(fields, ["x".repeat(128)]);
+}
+
+#[tokio::test]
+async fn a_channel_of_any_other_app_instance_is_refused_before_anything_is_called() {
+    let env = TestEnv::new().await;
+    let own = channel();
+    for (part, other) in [
+        ("7f1c2a9e", "8f1c2a9e"),
+        ("111122223333", "111122223334"),
+        ("us-east-1", "eu-central-1"),
+        ("arn:aws:", "arn:aws-us-gov:"),
+        ("/channel/", "/user/"),
+        ("/channel/", "/channel/a/"),
+        ("chat-general", ".."),
+        ("chat-general", "chat%0Ageneral"),
+        ("arn:", "ARN:"),
+    ] {
+        let foreign = own.replacen(part, other, 1);
+        let reply = env
+            .ask(&get(&format!("channelArn={foreign}&messageId={MESSAGE}")))
+            .await;
+        assert_eq!(reply.fields(), ["channelArn"], "{foreign}");
+        assert!(!reply.body.contains("7f1c2a9e"), "{reply:?}");
+    }
+    assert!(env.calls().is_empty());
+}
+
+#[tokio::test]
+async fn repetitions_are_seen_in_rest_events_too() {
+    let env = TestEnv::new().await;
+    let mut event = sample("rest-api-cognito");
+    event["multiValueQueryStringParameters"]["messageId"] = json!([MESSAGE, MESSAGE]);
+    assert_eq!(env.ask(&event).await.fields(), ["messageId"]);
+    event["multiValueQueryStringParameters"] = Value::Null;
+    event["queryStringParameters"] = Value::Null;
+    assert_eq!(env.ask(&event).await.fields(), ["channelArn", "messageId"]);
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_told_apart() {
+    let env = TestEnv::new().await;
+    for path in [
+        "/",
+        "",
+        "/other",
+        "/message-status/",
+        "/message-status/x",
+        "/MESSAGE-STATUS",
+    ] {
+        let mut event = get_message(MESSAGE, "");
+        event["rawPath"] = path.into();
+        env.ask(&event).await.assert_problem(404, "route-not-found");
+    }
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "get", "BREW"] {
+        let mut event = get_message(MESSAGE, "");
+        event["requestContext"]["http"]["method"] = method.into();
+        let reply = env.ask(&event).await;
+        reply.assert_problem(405, "method-not-allowed");
+        assert_eq!(reply.header("allow"), Some("GET, HEAD, POST"));
+    }
+    assert!(env.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_must_be_json_and_not_too_long() {
+    let env = TestEnv::new().await;
+    for content_type in [Value::Null, "text/plain".into(), "application/jsonx".into()] {
+        let mut event = post("", "{}");
+        event["headers"]["content-type"] = content_type;
+        env.ask(&event)
+            .await
+            .assert_problem(415, "unsupported-media-type");
+    }
+    let mut event = post("", "{");
+    event["headers"]["content-type"] = Value::Null;
+    event["headers"]["Content-Type"] = "Application/JSON; charset=utf-8".into();
+    assert_eq!(env.ask(&event).await.fields(), ["body"]);
+    let body = format!("{{\"x\":\"{}\"}}", "x".repeat(65536 - 8));
+    assert_eq!(body.len(), 65536);
+    assert_eq!(env.ask(&post("", &body)).await.fields(), ["x", "messages"]);
+    let reply = env.ask(&post("", format!("{body} "))).await;
+    reply.assert_problem(413, "payload-too-large");
+}
