@@ -123,7 +123,6 @@ def test_a_snippet_translates_to_a_template_without_errors(path, tmp_path):
 SNIPPET_PARAMETERS = {
     "FunctionAliasArn": "arn:aws:lambda:us-east-1:111122223333:function:chat:live",
     "AuthorizerArn": "arn:aws:lambda:us-east-1:111122223333:function:authorizer",
-    "UserRoleTrustedArn": "arn:aws:iam::111122223333:role/token-broker",
     "CallerRoleArn": "arn:aws:iam::111122223333:role/chat-user",
     "ApiId": "a1b2c3d4e5",
     "AuthorizerId": "abc123",

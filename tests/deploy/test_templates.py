@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from translate import APP_INSTANCE, EVERYTHING, PSEUDO, ROOT, TEMPLATES, Stack, read
+from translate import APP_INSTANCE, EVERYTHING, PSEUDO, ROOT, SNIPPETS, TEMPLATES, Stack, read
 
 ON_DEMAND = ["http-api", "rest-api"]
 NUMBERS = [
@@ -485,3 +485,53 @@ def test_two_stacks_and_nested_stacks_do_not_collide(everything, monkeypatch, na
             if isinstance(before, str) and not before.startswith("<"):
                 assert before != properties[key], f"{resource}.{key} is the same in each stack"
                 assert len(properties[key]) <= {"DashboardName": 255}.get(key, 512), f"{resource}.{key}"
+
+
+# Snippets
+
+FRAGMENTS = {path.name: read(path) for path in SNIPPETS}
+
+
+@pytest.mark.parametrize("name", sorted(FRAGMENTS))
+def test_a_snippet_lets_no_gateway_invoke_without_its_source_arn(name):
+    for resource in FRAGMENTS[name]["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::Permission" and resource["Properties"]["Principal"] == "apigateway.amazonaws.com":
+            assert "SourceArn" in resource["Properties"]
+
+
+@pytest.mark.parametrize("name", sorted(FRAGMENTS))
+def test_a_snippet_has_all_routes_and_an_authorizer_on_each(name):
+    properties = [(r["Type"], r.get("Properties", {})) for r in FRAGMENTS[name]["Resources"].values()]
+    routes = {p["RouteKey"]: p for kind, p in properties if kind == "AWS::ApiGatewayV2::Route"}
+    methods = {p["HttpMethod"]: p for kind, p in properties if kind == "AWS::ApiGateway::Method"}
+    if routes:
+        assert set(routes) == {"GET /message-status", "HEAD /message-status", "POST /message-status"}
+    if methods:
+        assert set(methods) == {"GET", "HEAD", "POST", "OPTIONS"}
+    open_ones = [key for key, p in {**routes, **methods}.items() if p["AuthorizationType"] == "NONE"]
+    assert open_ones in ([], ["OPTIONS"])
+
+
+def test_a_function_url_gets_both_permissions_and_an_authorizer():
+    resources = FRAGMENTS["function-url.yaml"]["Resources"]
+    actions = {r["Properties"]["Action"] for r in resources.values() if r["Type"] == "AWS::Lambda::Permission"}
+    assert actions == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    assert resources["InvokePermission"]["Properties"]["InvokedViaFunctionUrl"] is True
+    assert resources["Url"]["Properties"]["AuthType"] == "AWS_IAM"
+
+
+def test_the_role_for_iam_fixes_the_session_name():
+    trust = FRAGMENTS["iam.yaml"]["Resources"]["UserRole"]["Properties"]["AssumeRolePolicyDocument"]
+    for statement in trust["Statement"]:
+        assert statement["Condition"]["StringEquals"]["sts:RoleSessionName"] == "${aws:username}"
+
+
+def test_the_nested_application_uses_parameters_and_outputs_that_exist():
+    fragment, template = FRAGMENTS["nested-application.yaml"], read(TEMPLATES["http-api"])
+    given = set(fragment["Resources"]["MessageStatus"]["Properties"]["Parameters"])
+    required = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
+    assert required <= given <= set(template["Parameters"])
+    for output in fragment["Outputs"].values():
+        resource, path = output["Value"]["Fn::GetAtt"]
+        assert resource == "MessageStatus"
+        assert path.removeprefix("Outputs.") in template["Outputs"]

@@ -32,6 +32,8 @@ EVERYTHING = {
     "ChimeCallsPerSecond": "8",
     "FurtherAppInstanceArns": "arn:aws:chime:us-east-1:111122223333:app-instance/blue,"
     "arn:aws:chime:us-east-1:111122223333:app-instance/green",
+    # The Control Tower rules require a year.
+    "LogRetentionDays": "365",
     "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
     "RequiredScopes": "chat/read",
     "ReservedConcurrency": "100",
