@@ -42,6 +42,8 @@ const MAX_RETRY_AFTER = 3_600_000;
 const DEFAULT_PAUSE = 4000;
 /** Most milliseconds until then, unless the endpoint says more. */
 const MAX_PENDING_PAUSE = 60_000;
+/** A request takes along messages that are due within this time. */
+const EARLY = 5000;
 /** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
 const MAX_WAIT = 25_000;
 /** The wait while messages are new: more often follow soon, and would have to wait for the end. */
@@ -58,7 +60,8 @@ export function createPoller(client: Pick<MessageStatusClient, 'getMany'>, mayWa
   let timeout: ReturnType<typeof setTimeout> | undefined;
   let timeoutAt = Infinity;
 
-  const overdue = () => [...polls].filter(({ due }) => due <= now()).sort((a, b) => a.due - b.due);
+  const overdue = (early = 0) =>
+    [...polls].filter(({ due, failures }) => due <= now() + (failures ? 0 : early)).sort((a, b) => a.due - b.due);
 
   const cancel = (due: number) => {
     request?.batch.forEach((poll) => (poll.due = due));
@@ -83,9 +86,8 @@ export function createPoller(client: Pick<MessageStatusClient, 'getMany'>, mayWa
 
   const start = async () => {
     timeoutAt = Infinity;
-    const due = overdue();
-    if (!due.length) return update();
-    const batch = due.slice(0, BATCH_SIZE);
+    if (!overdue().length) return update();
+    const batch = overdue(EARLY).slice(0, BATCH_SIZE);
     // Others are not kept waiting.
     const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
     const isNew = batch.some(({ failures }) => failures === undefined);

@@ -35,7 +35,7 @@ interface Entry {
   state?: MessageState | undefined;
   /** Chime said that it is or was pending. */
   isConfirmed: boolean;
-  /** Requests while the WebSocket was live. */
+  /** How often it was found pending while the WebSocket was live and should report the result. */
   checks: number;
   /** The state when the request was made. */
   requested?: MessageState | undefined;
@@ -142,7 +142,7 @@ export class MessageTracker {
   #add(message: Message): Entry {
     const entry: Entry = {
       isConfirmed: false,
-      checks: 0,
+      checks: this.#isLive ? 1 : 0,
       poll: {
         message,
         due: Infinity,
@@ -165,16 +165,21 @@ export class MessageTracker {
     } else if (problem.problem === 'message-gone' || (problem.problem === 'message-not-found' && entry.isConfirmed)) {
       news = merge(state, { messageId: state.messageId, status: 'GONE' });
     }
-    if (this.#isLive || problem) poll.due = now() + Math.min(MAX_GRACE, GRACE * 2 ** ++entry.checks);
+    const wasWatched = entry.checks > 0;
+    if (this.#isLive || problem) poll.due = now() + Math.min(MAX_GRACE, GRACE * 2 ** entry.checks++);
     // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
-    if (news && this.#set(entry, news)) this.#setLive(false, 0);
+    if (news && this.#set(entry, news) && wasWatched) this.#setLive(false, 0);
   }
 
   #set(entry: Entry, state: MessageState): boolean {
     if (JSON.stringify(state) === JSON.stringify(entry.state)) return false;
     entry.state = state;
-    if (!isPending(entry) || this.#isStopped) this.#poller.remove(entry.poll);
-    else this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : 0));
+    if (!isPending(entry) || this.#isStopped) {
+      this.#poller.remove(entry.poll);
+      entry.checks = this.#isLive ? 1 : 0;
+    } else {
+      this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : 0));
+    }
     this.#save();
     for (const listener of [...this.#listeners]) {
       try {
