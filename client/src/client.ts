@@ -2,7 +2,7 @@ import { cancellable } from './cancel.js';
 import { MessageStatusError } from './errors.js';
 import { list, members, text } from './json.js';
 import type { MessageStatus } from './merge.js';
-import { BATCH_SIZE, createPoller, now, type Poll } from './poller.js';
+import { BATCH_SIZE, SHORT_WAIT, createPoller, now, type Poll } from './poller.js';
 import { createSendRequest, type SendRequest } from './request.js';
 
 /** A message of the user. */
@@ -76,11 +76,13 @@ export class MessageStatusTimeoutError extends Error {
   }
 }
 
+/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
+const MAX_WAIT = 25_000;
 const GONE = { problem: 'message-gone', status: 410 };
 /** Client of `chime-message-status`. */
 export class MessageStatusClient {
   readonly #request: SendRequest;
-  readonly #poller = createPoller(this, () => true);
+  readonly #poller = createPoller(this, (isNew) => (isNew ? SHORT_WAIT : MAX_WAIT));
 
   constructor(options: MessageStatusClientOptions) {
     this.#request = createSendRequest(options);

@@ -12,7 +12,7 @@ export interface Poll {
 
   // What the poller keeps.
   since?: number;
-  /** Failures in a row. Undefined before the first result. */
+  /** Failures in a row. */
   failures?: number;
   isOffline?: boolean;
 }
@@ -44,17 +44,19 @@ const DEFAULT_PAUSE = 4000;
 const MAX_PENDING_PAUSE = 60_000;
 /** A request takes along messages that are due within this time. */
 const EARLY = 5000;
-/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
-const MAX_WAIT = 25_000;
-/** The wait while messages are new: more often follow soon, and would have to wait for the end. */
-const SHORT_WAIT = 3000;
+/** The wait while messages are new. Others often follow soon and would have to wait for the end. */
+export const SHORT_WAIT = 3000;
 
 /**
  * Polls messages in shared requests: one request at a time, up to 20 messages each, the longest
  * overdue first. Each message has its own backoff, so a failing message does not delay the others.
- * `mayWait` says whether the endpoint may hold a request open until there is a result.
+ * `maxWait` says for how many milliseconds the endpoint may hold a request open, with new messages in
+ * it or without.
  */
-export function createPoller(client: Pick<MessageStatusClient, 'getMany'>, mayWait: () => boolean): Poller {
+export function createPoller(
+  client: Pick<MessageStatusClient, 'getMany'>,
+  maxWait: (isNew: boolean) => number,
+): Poller {
   const polls = new Set<Poll>();
   let request: { batch: Poll[]; wait: number; controller: AbortController } | undefined;
   let timeout: ReturnType<typeof setTimeout> | undefined;
@@ -90,8 +92,8 @@ export function createPoller(client: Pick<MessageStatusClient, 'getMany'>, mayWa
     const batch = overdue(EARLY).slice(0, BATCH_SIZE);
     // Others are not kept waiting.
     const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
-    const isNew = batch.some(({ failures }) => failures === undefined);
-    const wait = mayWait() ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, ...limits)) : 0;
+    const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
+    const wait = Math.max(0, Math.min(maxWait(isNew), ...limits));
     const current = { batch, wait, controller: new AbortController() };
     request = current;
     const messages = batch.map((poll) => {

@@ -2,7 +2,7 @@ import type { Message, MessageStatusClient, MessageStatusResult } from './client
 import { list, members, parse, text } from './json.js';
 import { answeredAsOf, merge, type MessageState, type MessageStatus } from './merge.js';
 import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
-import { createPoller, now, type Poll, type Poller } from './poller.js';
+import { SHORT_WAIT, createPoller, now, type Poll, type Poller } from './poller.js';
 
 /** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
 export interface TrackerStorage {
@@ -59,7 +59,8 @@ export class MessageTracker {
 
   constructor({ client, storage, onChange }: MessageTrackerOptions) {
     this.#storage = storage;
-    this.#poller = createPoller(client, () => !this.#isLive);
+    // A long wait costs more Lambda time than requests with pauses, so only new messages are waited for.
+    this.#poller = createPoller(client, (isNew) => (isNew && !this.#isLive ? SHORT_WAIT : 0));
     if (onChange) this.#listeners.add(onChange);
     this.#load();
   }
