@@ -27,7 +27,7 @@ for (const network of NETWORKS) {
 
 Per hour: ${cut} closed WebSockets, ${offline} times offline, ${silent} silently dead WebSockets, ${reload} reloads.
 
-| App | Wrong-state seconds | | Chime calls | | Lambda seconds | | Requests | False "not sent" |
+| App | Wrong-state seconds | % of polling | Chime calls | % of polling | Lambda seconds | % of polling | Requests | False "not sent" |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|
 `;
   const rows = [];
