@@ -9,13 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::types::{ChannelMessagePersistenceType, ChannelMessageType};
 use chime_message_status::api::{App, Invocation};
-use fakes::flow::FlowOutcome;
+use fakes::chime::FakeChime;
 use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::{Map, Value, json};
 
 use crate::tokens::Issuer;
 use crate::user_arn;
-use crate::websocket::{Events, Sent};
 
 /// What Lambda's own limit would be.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
@@ -26,7 +25,7 @@ pub struct Gateway {
     pub issuer: Arc<Issuer>,
     pub sender: Client,
     pub channel: String,
-    pub events: Events,
+    pub chime: Arc<FakeChime>,
     /// The function's `ALLOWED_ORIGINS`.
     pub origins: String,
 }
@@ -48,7 +47,9 @@ impl Gateway {
             .and_then(|token| self.issuer.verify(token));
         match (claims, request.method.as_str(), request.path()) {
             // A browser asks whether it may ask before it shows a token.
-            (_, "OPTIONS", "/send") => self.with_cors(request, HttpResponse::new(204, "", "")),
+            (_, "OPTIONS", "/send" | "/websocket-url") => {
+                self.with_cors(request, HttpResponse::new(204, "", ""))
+            }
             (None, "OPTIONS", _) => self.invoke(request, None).await,
             (None, _, _) => {
                 let refusal =
@@ -58,6 +59,11 @@ impl Gateway {
             (Some(claims), "POST", "/send") => {
                 let answer = self.send(request, &claims).await;
                 self.with_cors(request, answer)
+            }
+            // A front end without AWS credentials gets a signed URL from its back end.
+            (Some(claims), "POST", "/websocket-url") => {
+                let url = self.chime.websocket_url(&user_arn(&claims), false);
+                self.with_cors(request, HttpResponse::new(200, "text/plain", url))
             }
             (Some(claims), _, _) => self.invoke(request, Some(claims)).await,
         }
@@ -100,8 +106,8 @@ impl Gateway {
             .fold(answer, |answer, (name, value)| answer.with(name, value))
     }
 
-    /// What a front end does with Chime itself: sends a message, whose fate the query decides, and
-    /// whose text is the body. Answers with nothing but the message's id, so that a shell can keep it.
+    /// Sends a message, as a front end does with Chime itself. The query chooses its outcome, the body
+    /// is its text. The answer is only the message's id, so a shell can keep it.
     async fn send(&self, request: &HttpRequest, claims: &Map<String, Value>) -> HttpResponse {
         let query: Map<String, Value> = form_urlencoded::parse(request.query().as_bytes())
             .map(|(name, value)| {
@@ -110,7 +116,6 @@ impl Gateway {
             })
             .collect();
         let metadata = json!({ "flow": query }).to_string();
-        let sender = user_arn(claims);
         let content = match String::from_utf8_lossy(&request.body).into_owned() {
             empty if empty.is_empty() => "hello".to_owned(),
             text => text,
@@ -118,27 +123,16 @@ impl Gateway {
         let sent = self
             .sender
             .send_channel_message()
-            .chime_bearer(&sender)
+            .chime_bearer(user_arn(claims))
             .channel_arn(&self.channel)
-            .content(&content)
+            .content(content)
             .r#type(ChannelMessageType::Standard)
             .persistence(ChannelMessagePersistenceType::Persistent)
-            .metadata(&metadata)
+            .metadata(metadata)
             .send()
             .await;
         match sent {
-            Ok(sent) => {
-                let id = sent.message_id.unwrap_or_default();
-                if let Ok(Some(outcome)) = FlowOutcome::from_metadata(&metadata) {
-                    let sent = Sent {
-                        id: id.clone(),
-                        sender,
-                        content,
-                    };
-                    self.events.tell(sent, outcome);
-                }
-                HttpResponse::new(201, "text/plain", id)
-            }
+            Ok(sent) => HttpResponse::new(201, "text/plain", sent.message_id.unwrap_or_default()),
             Err(error) => {
                 HttpResponse::new(400, "text/plain", error.into_service_error().to_string())
             }

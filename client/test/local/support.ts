@@ -33,7 +33,7 @@ export async function start(variables: Record<string, string>): Promise<Local> {
   let guide = '';
   for await (const line of createInterface({ input: local.stdout })) {
     guide += `${line}\n`;
-    if (line.startsWith('Each answer leaves a line here')) break;
+    if (line.startsWith('Each response leaves a line here')) break;
   }
   // What it says later has to go somewhere.
   local.stdout.resume();

@@ -1,27 +1,55 @@
-//! The Chime SDK messaging API, as far as sending messages and asking for their status goes.
+//! The Chime SDK messaging API, as far as messages and their statuses go.
 //!
-//! [`FakeChime`] answers over HTTP and, on another port, over HTTPS. It checks what Chime checks, in
-//! the order of the numbered steps in `Service::operate`, and keeps a record of every call.
+//! [`FakeChime`] answers over HTTP and, on another port, over HTTPS; the WebSocket is on both. It
+//! checks what Chime checks, in the order of the numbered steps in `Service::operate`, and keeps a
+//! record of every call.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `operation` | the operations, and which of them a request calls |
+//! | `send`, `read`, `remove` | one function for each operation |
+//! | `message` | a stored message and the channel flow that processes it |
+//! | `state` | everything that changes, behind one lock |
+//! | `session`, `event` | the WebSocket and its frames |
+//! | `control` | requests of tests: cut WebSockets, decide about a message |
+//! | `cors`, `record` | access for browsers; the record of calls |
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod control;
+mod cors;
+mod event;
+mod message;
+mod operation;
+mod read;
+mod record;
+mod remove;
+mod send;
+mod session;
+mod state;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::arn::{Arn, Kind, is_id};
 use crate::fault::Fault;
 use crate::flow::{FlowOutcome, Message};
-use crate::http::{
-    HttpRequest, HttpResponse, ObservedReply, ReplyObserver, Server, ServerOptions, WireReply,
-};
+use crate::http::{HttpRequest, HttpResponse, ObservedReply, Server, ServerOptions, WireReply};
 use crate::service_error::ServiceError;
-use crate::sigv4::{Credentials, Verifier, decode};
+use crate::sigv4::{Credentials, Verifier};
 use crate::tls::Authority;
+
+use message::StoredMessage;
+use operation::RequestTarget;
+use record::InFlight;
+use state::ChimeState;
+
+pub use operation::ApiOperation;
+pub use record::ChimeRequest;
 
 /// How a fake Chime is set up. The default is what most tests want: free ports on loopback, one
 /// pair of credentials, and every well-formed user known.
@@ -87,63 +115,7 @@ impl Users {
     }
 }
 
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiOperation {
-    /// `GET /channels/{arn}/messages/{id}?scope=message-status`
-    GetChannelMessageStatus,
-    /// `POST /channels/{arn}/messages`
-    SendChannelMessage,
-    /// Anything else.
-    Unknown,
-}
-
-/// One call, as it is on record. Calls are recorded whether they are refused or not.
-#[derive(Clone, Debug)]
-pub struct ChimeRequest {
-    /// What was asked for.
-    pub operation: ApiOperation,
-    /// The method as sent.
-    pub method: String,
-    /// Path and query as sent.
-    pub target: String,
-    /// All headers as sent.
-    pub headers: Vec<(String, String)>,
-    /// The first `x-amz-chime-bearer`.
-    pub bearer: Option<String>,
-    /// The channel in the path, decoded.
-    pub channel_arn: Option<String>,
-    /// The message in the path, decoded; that of a sent message is in the answer only.
-    pub message_id: Option<String>,
-    /// The sub-channel in the query or the body, decoded.
-    pub sub_channel_id: Option<String>,
-    /// Whether it came over TLS.
-    pub secure: bool,
-    /// The connection it came on; the number is the process's.
-    pub connection: u64,
-    /// When the head of the request had arrived.
-    pub started: Instant,
-    /// When the last bytes of the reply went out. None: it is in flight, or the client left first.
-    pub finished: Option<Instant>,
-    /// How many calls were in flight when it arrived, itself included.
-    pub in_flight: usize,
-    /// The status that was answered. None: none yet, or no head was ever sent in full.
-    pub status: Option<u16>,
-    /// The answer's `x-amzn-RequestId`.
-    pub request_id: String,
-}
-
-impl ChimeRequest {
-    /// The first value of a header, whatever the case of its name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// A running fake Chime for Chime. Dropping it closes its ports and connections.
+/// A running fake Chime. Dropping it closes its ports and connections.
 #[derive(Debug)]
 pub struct FakeChime {
     service: Arc<Service>,
@@ -199,7 +171,9 @@ impl FakeChime {
 
     /// Puts a message in place, or another one in its place. Its time begins now.
     pub fn put(&self, message: Message) {
-        self.service.state().put(message, Instant::now());
+        let clock = self.service.now();
+        let mut state = self.service.state();
+        state.put(message, &Map::new(), Instant::now(), clock);
     }
 
     /// The statuses' faults, one for each GetChannelMessageStatus in order of arrival; replaces
@@ -250,6 +224,47 @@ impl FakeChime {
         self.service.state().warm_ups
     }
 
+    /// Lets the flow decide now about a pending message or update; returns whether one was pending.
+    pub fn decide(&self, message_id: &str, status: &str, detail: Option<&str>) -> bool {
+        self.service.decide(message_id, status, detail)
+    }
+
+    /// A URL for a WebSocket of this user, signed for 10 seconds, as a back end may make it for a
+    /// front end without AWS credentials.
+    pub fn websocket_url(&self, user_arn: &str, prefetch: bool) -> String {
+        let host = self.http.addr().to_string();
+        let session_id = request_id();
+        let mut parameters = vec![("userArn", user_arn), ("sessionId", &session_id)];
+        if prefetch {
+            parameters.push(("prefetch-on", "connect"));
+        }
+        let now = self.service.now().into();
+        let verifier = &self.service.verifier;
+        let target = verifier.signed_url(&host, "/connect", &parameters, 10, now);
+        format!("ws://{host}{target}")
+    }
+
+    /// How many WebSockets have a session.
+    pub fn open_websockets(&self) -> usize {
+        self.service.state().sessions.count()
+    }
+
+    /// Ends all WebSockets without a close frame.
+    pub fn cut_websockets(&self) {
+        self.service.state().sessions.cut();
+    }
+
+    /// Ends all WebSockets and refuses new ones, or accepts them again.
+    pub fn set_websockets_down(&self, down: bool) {
+        self.service.set_websockets_down(down);
+    }
+
+    /// Closes the next WebSocket with this code, before it has a session. With 4401 the session of
+    /// amazon-chime-sdk-js does not try again, and after a reconnect it does not say so.
+    pub fn refuse_websocket(&self, code: u16) {
+        self.service.state().sessions.refusals.push_back(code);
+    }
+
     /// How many connections are open, over both ports.
     pub fn open_connections(&self) -> usize {
         self.http.open_connections() + self.https.open_connections()
@@ -273,131 +288,59 @@ struct Service {
     state: Mutex<ChimeState>,
 }
 
-#[derive(Debug, Default)]
-struct ChimeState {
-    messages: HashMap<(String, String), StoredMessage>,
-    /// Messages by sender, channel and request token, with what was sent under it.
-    tokens: HashMap<(String, String, String), (Value, String)>,
-    script: VecDeque<Fault>,
-    always: Option<Fault>,
-    by_message: HashMap<String, VecDeque<Fault>>,
-    seconds_ahead: i64,
-    calls: BTreeMap<u64, ChimeRequest>,
-    next_call: u64,
-    in_flight: usize,
-    warm_ups: usize,
-    /// When each user's calls of the last second came.
-    recent: HashMap<String, VecDeque<Instant>>,
-}
-
-#[derive(Debug)]
-struct StoredMessage {
-    message: Message,
-    since: Instant,
-}
-
-impl ChimeState {
-    fn put(&mut self, message: Message, since: Instant) {
-        let key = (message.channel_arn.clone(), message.message_id.clone());
-        self.messages.insert(key, StoredMessage { message, since });
-    }
-
-    fn next_fault(&mut self, message_id: &str) -> Fault {
-        let own = self.by_message.get_mut(message_id);
-        own.and_then(VecDeque::pop_front)
-            .or_else(|| self.script.pop_front())
-            .or_else(|| self.always.clone())
-            .unwrap_or(Fault::Pass)
-    }
-
-    /// Whether this call is one too many of this user's within a second. Such a call does not count
-    /// against the next ones.
-    fn over_quota(&mut self, bearer: &str, at: Instant, quota: u32) -> bool {
-        let recent = self.recent.entry(bearer.into()).or_default();
-        while recent
-            .front()
-            .is_some_and(|then| at.saturating_duration_since(*then) >= Duration::from_secs(1))
-        {
-            recent.pop_front();
-        }
-        if recent.len() >= quota as usize {
-            return true;
-        }
-        recent.push_back(at);
-        false
-    }
-}
-
-/// A call from its arrival until its reply went out or its client left.
-struct InFlight {
-    service: Arc<Service>,
-    call: u64,
-    status: Option<u16>,
-}
-
-impl ReplyObserver for InFlight {
-    fn finishing(&mut self, at: Instant) {
-        // It may have been forgotten meanwhile.
-        if let Some(call) = self.service.state().calls.get_mut(&self.call) {
-            call.finished = Some(at);
-            call.status = self.status;
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.service.state().in_flight -= 1;
-    }
-}
-
-/// A request as far as its target tells.
-struct RequestTarget {
+/// The user that calls, and the channel that the call is about; both are checked.
+struct Caller<'a> {
+    bearer: &'a str,
+    channel_arn: &'a str,
+    sub_channel_id: Option<&'a str>,
     operation: ApiOperation,
-    channel_arn: Option<String>,
-    message_id: Option<String>,
-    sub_channel_id: Option<String>,
 }
 
-impl RequestTarget {
-    fn read(request: &HttpRequest) -> RequestTarget {
-        let text = |part: &str| String::from_utf8_lossy(&decode(part)).into_owned();
-        let query: Vec<(String, String)> = request
-            .query()
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
-        let parameter = |name: &str| {
-            let mut pairs = query.iter();
-            pairs.find(|(n, _)| n == name).map(|(_, v)| v.clone())
-        };
-        let segments: Vec<&str> = request.path().split('/').collect();
-        let scope = parameter("scope");
-        match (request.method.as_str(), &segments[..], scope.as_deref()) {
-            ("GET", ["", "channels", channel, "messages", message], Some("message-status")) => {
-                RequestTarget {
-                    operation: ApiOperation::GetChannelMessageStatus,
-                    channel_arn: Some(text(channel)),
-                    message_id: Some(text(message)),
-                    sub_channel_id: parameter("sub-channel-id"),
-                }
-            }
-            ("POST", ["", "channels", channel, "messages"], None) => RequestTarget {
-                operation: ApiOperation::SendChannelMessage,
-                channel_arn: Some(text(channel)),
-                message_id: None,
-                sub_channel_id: serde_json::from_slice::<Value>(&request.body)
-                    .ok()
-                    .and_then(|body| Some(body.get("SubChannelId")?.as_str()?.to_owned())),
-            },
-            _ => RequestTarget {
-                operation: ApiOperation::Unknown,
-                channel_arn: None,
-                message_id: None,
-                sub_channel_id: None,
-            },
+impl Caller<'_> {
+    /// A message of the channel, if there is one with this id.
+    fn message<'s>(
+        &self,
+        state: &'s mut ChimeState,
+        message_id: &str,
+        now: Instant,
+    ) -> Result<Option<&'s mut StoredMessage>, ServiceError> {
+        if !is_id(message_id) {
+            let message = format!("MessageId {message_id} is not valid");
+            return Err(ServiceError::bad_request(message));
         }
+        let stored = state.message(self.channel_arn, message_id, now);
+        Ok(stored.filter(|stored| stored.message.sub_channel_id.as_deref() == self.sub_channel_id))
+    }
+
+    /// A message that the caller has sent.
+    fn own_message<'s>(
+        &self,
+        state: &'s mut ChimeState,
+        message_id: &str,
+        now: Instant,
+    ) -> Result<&'s mut StoredMessage, ServiceError> {
+        let stored = self
+            .message(state, message_id, now)?
+            .ok_or_else(|| ServiceError::not_found(message_id, self.channel_arn))?;
+        if stored.message.sender == self.bearer {
+            Ok(stored)
+        } else {
+            let action = self.operation.action();
+            Err(ServiceError::forbidden(
+                self.bearer,
+                &action,
+                self.channel_arn,
+            ))
+        }
+    }
+
+    /// The members that name a message in answers.
+    fn message_json(&self, message_id: &str) -> Value {
+        let mut answer = json!({ "ChannelArn": self.channel_arn, "MessageId": message_id });
+        if let Some(id) = self.sub_channel_id {
+            answer["SubChannelId"] = id.into();
+        }
+        answer
     }
 }
 
@@ -426,77 +369,75 @@ impl Service {
         OffsetDateTime::now_utc() + time::Duration::seconds(self.state().seconds_ahead)
     }
 
+    fn set_websockets_down(&self, down: bool) {
+        let mut state = self.state();
+        state.sessions.down = down;
+        if down {
+            state.sessions.cut();
+        }
+    }
+
+    fn decide(&self, message_id: &str, status: &str, detail: Option<&str>) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        let Some(channel) = state.channel_of(message_id) else {
+            return false;
+        };
+        let decided = state
+            .message(&channel, message_id, now)
+            .is_some_and(|stored| stored.decide(status, detail.map(String::from), now));
+        // Sends the event.
+        state.message(&channel, message_id, now);
+        decided
+    }
+
     async fn serve(self: Arc<Self>, request: HttpRequest, secure: bool) -> ObservedReply {
         let request_id = request_id();
+        let origin = request.header("origin").map(String::from);
+        let finish = |answer: HttpResponse| {
+            let answer = cors::allow(origin.as_deref(), answer);
+            complete(answer, &request_id, self.now())
+        };
         let opens = request.target == "/" && request.header("authorization").is_none();
         if opens && (request.method == "GET" || request.method == "HEAD") {
             self.state().warm_ups += 1;
-            let answer = ServiceError::unknown_operation().answer();
-            return complete(answer, &request_id, self.now()).into();
+            return finish(ServiceError::unknown_operation().answer()).into();
         }
-        let asked = RequestTarget::read(&request);
-        let mut in_flight = self.record(&request, &asked, secure, &request_id);
-        let reply = match self.refuse_early(&request, &asked) {
+        if request.method == "GET" && request.path() == "/connect" {
+            return session::connect(&self, &request);
+        }
+        let unrecorded = cors::preflight(&request).or_else(|| control::answer(&self, &request));
+        if let Some(answer) = unrecorded {
+            return finish(answer).into();
+        }
+        let target = RequestTarget::read(&request);
+        let mut in_flight = InFlight::record(&self, &request, &target, secure, &request_id);
+        let reply = match self.refuse_early(&request, &target) {
             Some(service_error) => WireReply::Respond(service_error.answer()),
             None => {
-                let fault = self.fault(&asked);
+                let fault = self.fault(&target);
                 let (delay, fault) = fault.delay();
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                 }
                 fault.reply(|| {
-                    let answered = self.operate(&request, &asked);
+                    let answered = self.operate(&request, &target);
                     answered.unwrap_or_else(|service_error| service_error.answer())
                 })
             }
         };
-        let reply = reply.map_answer(&|answer| complete(answer, &request_id, self.now()));
+        let reply = reply.map_answer(&finish);
         in_flight.status = reply.status();
         ObservedReply {
             reply,
             observer: Some(Box::new(in_flight)),
-        }
-    }
-
-    fn record(
-        self: &Arc<Self>,
-        request: &HttpRequest,
-        asked: &RequestTarget,
-        secure: bool,
-        request_id: &str,
-    ) -> InFlight {
-        let mut state = self.state();
-        state.in_flight += 1;
-        let call = ChimeRequest {
-            operation: asked.operation,
-            method: request.method.clone(),
-            target: request.target.clone(),
-            headers: request.headers.clone(),
-            bearer: request.header("x-amz-chime-bearer").map(String::from),
-            channel_arn: asked.channel_arn.clone(),
-            message_id: asked.message_id.clone(),
-            sub_channel_id: asked.sub_channel_id.clone(),
-            secure,
-            connection: request.connection,
-            started: request.at,
-            finished: None,
-            in_flight: state.in_flight,
-            status: None,
-            request_id: request_id.into(),
-        };
-        let number = state.next_call;
-        state.next_call += 1;
-        state.calls.insert(number, call);
-        InFlight {
-            service: Arc::clone(self),
-            call: number,
-            status: None,
+            upgrade: None,
         }
     }
 
     /// What AWS refuses before the service itself has a look, and what no fault can hide.
-    fn refuse_early(&self, request: &HttpRequest, asked: &RequestTarget) -> Option<ServiceError> {
-        if asked.operation == ApiOperation::Unknown {
+    fn refuse_early(&self, request: &HttpRequest, target: &RequestTarget) -> Option<ServiceError> {
+        if target.operation == ApiOperation::Unknown {
             return Some(ServiceError::unknown_operation());
         }
         if let Err(error) = self.verifier.verify(request, self.now().into()) {
@@ -509,8 +450,8 @@ impl Service {
         over.then(|| ServiceError::throttled(bearer))
     }
 
-    fn fault(&self, asked: &RequestTarget) -> Fault {
-        match (asked.operation, &asked.message_id) {
+    fn fault(&self, target: &RequestTarget) -> Fault {
+        match (target.operation, &target.message_id) {
             (ApiOperation::GetChannelMessageStatus, Some(message_id)) => {
                 self.state().next_fault(message_id)
             }
@@ -520,11 +461,17 @@ impl Service {
 
     /// The answer of a service that works.
     fn operate(
-        &self,
+        self: &Arc<Self>,
         request: &HttpRequest,
-        asked: &RequestTarget,
+        target: &RequestTarget,
     ) -> Result<HttpResponse, ServiceError> {
-        // 1. Who asks?
+        if target.operation == ApiOperation::GetMessagingSessionEndpoint {
+            // The WebSocket is where the request came in.
+            let url = request.header("host");
+            return Ok(json_answer(200, &json!({ "Endpoint": { "Url": url } })));
+        }
+
+        // 1. Who calls?
         let mut bearers = request.headers("x-amz-chime-bearer");
         let bearer = match (bearers.next(), bearers.next()) {
             (Some(bearer), None) if bearer.starts_with("arn:") => bearer,
@@ -539,143 +486,43 @@ impl Service {
             .ok_or_else(|| ServiceError::unauthorized_client(bearer))?;
 
         // 2. About a channel of the same app instance?
-        let channel_arn = asked.channel_arn.as_deref().unwrap_or_default();
+        let channel_arn = target.channel_arn.as_deref().unwrap_or_default();
         let channel = Arn::parse(channel_arn)
             .filter(|arn| arn.kind == Kind::Channel)
             .ok_or_else(|| {
                 ServiceError::bad_request(format!("ChannelArn {channel_arn} is not valid"))
             })?;
         if channel.app_instance != user.app_instance {
-            let action = match asked.operation {
-                ApiOperation::SendChannelMessage => "chime:SendChannelMessage",
-                _ => "chime:GetChannelMessageStatus",
-            };
-            return Err(ServiceError::forbidden(bearer, action, channel_arn));
+            let action = target.operation.action();
+            return Err(ServiceError::forbidden(bearer, &action, channel_arn));
         }
-        let sub_channel_id = asked.sub_channel_id.as_deref();
+        let sub_channel_id = target.sub_channel_id.as_deref();
         if let Some(id) = sub_channel_id.filter(|id| !is_id(id)) {
             let message = format!("SubChannelId {id} is not valid");
             return Err(ServiceError::bad_request(message));
         }
 
-        // 3. The operation's own questions.
-        match asked.operation {
-            ApiOperation::GetChannelMessageStatus => {
-                let message_id = asked.message_id.as_deref().unwrap_or_default();
-                self.status(bearer, channel_arn, sub_channel_id, message_id)
-            }
-            ApiOperation::SendChannelMessage => {
-                self.send(bearer, channel_arn, sub_channel_id, &request.body)
-            }
-            ApiOperation::Unknown => Err(ServiceError::unknown_operation()),
-        }
-    }
-
-    fn status(
-        &self,
-        bearer: &str,
-        channel_arn: &str,
-        sub_channel_id: Option<&str>,
-        message_id: &str,
-    ) -> Result<HttpResponse, ServiceError> {
-        if !is_id(message_id) {
-            let message = format!("MessageId {message_id} is not valid");
-            return Err(ServiceError::bad_request(message));
-        }
-        let not_found = || ServiceError::not_found(message_id, channel_arn);
-        let state = self.state();
-        let key = (channel_arn.to_owned(), message_id.to_owned());
-        let StoredMessage { message, since } = state
-            .messages
-            .get(&key)
-            .filter(|stored| stored.message.sub_channel_id.as_deref() == sub_channel_id)
-            .ok_or_else(not_found)?;
-        if message.sender != bearer {
-            let action = "chime:GetChannelMessageStatus";
-            return Err(ServiceError::forbidden(bearer, action, channel_arn));
-        }
-        if let FlowOutcome::Refused(service_error) = &message.outcome {
-            return Err(service_error.clone());
-        }
-        let status = message.outcome.at(*since, Instant::now());
-        if status.value == "DENIED" && status.by_flow && !self.keep_denied {
-            return Err(not_found());
-        }
-        let mut members = json!({ "Value": status.value });
-        if let Some(detail) = status.detail {
-            members["Detail"] = detail.into();
-        }
-        Ok(json_answer(200, &json!({ "Status": members })))
-    }
-
-    fn send(
-        &self,
-        bearer: &str,
-        channel_arn: &str,
-        sub_channel_id: Option<&str>,
-        body: &[u8],
-    ) -> Result<HttpResponse, ServiceError> {
-        let body: Value = serde_json::from_slice(body)
-            .map_err(|_| ServiceError::bad_request("The request body is not JSON"))?;
-        let token = check_message(&body)?;
-        let chosen = body
-            .get("Metadata")
-            .and_then(Value::as_str)
-            .map_or(Ok(None), FlowOutcome::from_metadata)
-            .map_err(|text| ServiceError::bad_request(format!("Metadata: {text}")))?;
-        let outcome = chosen.unwrap_or_else(|| self.flow.clone());
-
-        let now = Instant::now();
-        let mut state = self.state();
-        let token = (bearer.into(), channel_arn.into(), token.to_owned());
-        let message_id = match state.tokens.get(&token) {
-            Some((sent, _)) if *sent != body => return Err(ServiceError::conflict()),
-            Some((_, message_id)) => message_id.clone(),
-            None => {
-                let message_id = new_message_id();
-                let message = Message {
-                    channel_arn: channel_arn.into(),
-                    sub_channel_id: sub_channel_id.map(String::from),
-                    message_id: message_id.clone(),
-                    sender: bearer.into(),
-                    outcome: outcome.clone(),
-                };
-                state.put(message, now);
-                state.tokens.insert(token, (body, message_id.clone()));
-                message_id
-            }
+        // 3. The checks of the operation itself.
+        let caller = Caller {
+            bearer,
+            channel_arn,
+            sub_channel_id,
+            operation: target.operation,
         };
-        let status = outcome.at(now, now);
-        let mut answer = json!({
-            "ChannelArn": channel_arn,
-            "MessageId": message_id,
-            "Status": { "Value": status.value },
-        });
-        if let Some(id) = sub_channel_id {
-            answer["SubChannelId"] = id.into();
-        }
-        Ok(json_answer(201, &answer))
-    }
-}
-
-/// Checks the members of a SendChannelMessage that are required, and returns its request token.
-fn check_message(body: &Value) -> Result<&str, ServiceError> {
-    let member = |name: &str| {
-        let text = body.get(name).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty())
-            .ok_or_else(|| ServiceError::bad_request(format!("{name} is missing or malformed")))
-    };
-    member("Content")?;
-    for (name, values) in [
-        ("Type", ["STANDARD", "CONTROL"]),
-        ("Persistence", ["PERSISTENT", "NON_PERSISTENT"]),
-    ] {
-        if !values.contains(&member(name)?) {
-            let message = format!("{name} is none of {}", values.join(", "));
-            return Err(ServiceError::bad_request(message));
+        let message_id = target.message_id.as_deref().unwrap_or_default();
+        match target.operation {
+            ApiOperation::GetChannelMessageStatus => self.status(&caller, message_id),
+            ApiOperation::SendChannelMessage => self.send(&caller, &request.body),
+            ApiOperation::GetChannelMessage => self.get(&caller, message_id),
+            ApiOperation::ListChannelMessages => self.list(&caller, request),
+            ApiOperation::UpdateChannelMessage => self.update(&caller, message_id, &request.body),
+            ApiOperation::RedactChannelMessage => self.redact(&caller, message_id),
+            ApiOperation::DeleteChannelMessage => self.delete(&caller, message_id),
+            ApiOperation::GetMessagingSessionEndpoint | ApiOperation::Unknown => {
+                Err(ServiceError::unknown_operation())
+            }
         }
     }
-    member("ClientRequestToken")
 }
 
 fn json_answer(status: u16, body: &Value) -> HttpResponse {
@@ -704,9 +551,4 @@ fn request_id() -> String {
         ((random >> 48) & 0x3fff) | 0x8000,
         random & 0xffff_ffff_ffff
     )
-}
-
-/// As long as Chime's are.
-fn new_message_id() -> String {
-    format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..))
 }

@@ -8,6 +8,7 @@
 use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -221,12 +222,30 @@ pub trait ReplyObserver: Send {
     fn finishing(&mut self, at: Instant);
 }
 
+/// A connection after the server has switched protocols.
+pub struct Upgraded {
+    /// The connection, plain or encrypted.
+    pub stream: Box<dyn Duplex>,
+    /// Bytes that were read after the request and belong to the new protocol.
+    pub unread: Vec<u8>,
+}
+
+/// A byte stream in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
+/// The code that serves a connection after a 101. The connection closes when its future ends.
+pub type Upgrade = Box<dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// A reply, and who wants to know how it ends.
 pub struct ObservedReply {
     /// What to do.
     pub reply: WireReply,
     /// Who wants to know.
     pub observer: Option<Box<dyn ReplyObserver>>,
+    /// The protocol that follows the reply, which is then a 101.
+    pub upgrade: Option<Upgrade>,
 }
 
 impl From<WireReply> for ObservedReply {
@@ -234,6 +253,7 @@ impl From<WireReply> for ObservedReply {
         ObservedReply {
             reply,
             observer: None,
+            upgrade: None,
         }
     }
 }
@@ -431,7 +451,7 @@ enum AfterReply {
 
 async fn converse<W, H, F>(wire: W, id: u64, keep_alive: Duration, handler: &H) -> io::Result<()>
 where
-    W: WireStream,
+    W: WireStream + 'static,
     H: Fn(HttpRequest) -> F,
     F: Future,
     F::Output: Into<ObservedReply>,
@@ -465,10 +485,17 @@ where
             Err(error) => return Err(error),
         };
         let bodiless = request.method == "HEAD";
-        let watched = tokio::select! {
+        let mut watched: ObservedReply = tokio::select! {
             output = handler(request) => output.into(),
             () = connection.left() => return Ok(()),
         };
+        if let Some(upgrade) = watched.upgrade.take() {
+            connection.perform(watched, false, true).await?;
+            let Connection { wire, unread } = connection;
+            let stream = Box::new(wire);
+            upgrade(Upgraded { stream, unread }).await;
+            return Ok(());
+        }
         if connection.perform(watched, last, bodiless).await? == AfterReply::End {
             return Ok(());
         }
@@ -643,6 +670,7 @@ impl<W: WireStream> Connection<W> {
         let ObservedReply {
             mut reply,
             mut observer,
+            ..
         } = watched;
         while let WireReply::After(delay, then) = reply {
             if !self.pause(delay).await {
@@ -767,8 +795,8 @@ fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
     for (name, value) in &answer.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    // These two never have a body, and a length would announce one.
-    if answer.status != 204 && answer.status != 304 {
+    // These never have a body, and a length would announce one.
+    if !matches!(answer.status, 101 | 204 | 304) {
         let length = length.unwrap_or(answer.body.len());
         text.push_str(&format!("content-length: {length}\r\n"));
     }
@@ -789,6 +817,7 @@ fn whole(answer: &HttpResponse, last: bool, bodiless: bool, length: Option<usize
 
 fn reason(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         200 => "OK",
         201 => "Created",
         202 => "Accepted",
