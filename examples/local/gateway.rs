@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -99,7 +100,10 @@ impl Gateway {
             request_id: &request_id,
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
-        let response = self.app.answer(&event, &invocation).await;
+        // Boxed, or the compiler gives up on a future this deep.
+        let response: Pin<Box<dyn Future<Output = _> + Send>> =
+            Box::pin(self.app.answer(&event, &invocation));
+        let response = response.await;
         let answer = HttpResponse::new(response.status(), "", response.body());
         response
             .headers()
