@@ -8,11 +8,16 @@ use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::Value;
 use tokio::sync::SetOnce;
 
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/", "text/html", include_str!("page/index.html")),
     ("/page.css", "text/css", include_str!("page/page.css")),
     ("/page.js", "text/javascript", include_str!("page/page.js")),
     ("/app.js", "text/javascript", include_str!("page/app.js")),
+    (
+        "/session.js",
+        "text/javascript",
+        include_str!("page/session.js"),
+    ),
     (
         "/client.js",
         "text/javascript",
