@@ -1,16 +1,6 @@
 /** The longest time that timers accept. With a longer one they fire at once. */
 const MAX_TIMER = 2 ** 31 - 1;
 
-/** `setTimeout`, but a time that is too long for it never ends. */
-export function timer(run: () => void, ms: number): ReturnType<typeof setTimeout> | undefined {
-  return ms > MAX_TIMER ? undefined : setTimeout(run, ms);
-}
-
-/** Why a signal was aborted. React Native's signals have no `reason`. */
-export function abortReason(signal: AbortSignal): unknown {
-  return signal.reason ?? Object.assign(new Error('The operation was aborted'), { name: 'AbortError' });
-}
-
 /**
  * Runs `work` until it ends, the signal is aborted, or the time is over. Rejects at once in the last
  * two cases, even if `work` ignores the signal that it gets.
@@ -19,8 +9,8 @@ export function cancellable<T>(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
   ms = Infinity,
+  late = (): unknown => new Error('Timeout'),
 ): Promise<T> {
-  if (signal?.aborted) return Promise.reject(abortReason(signal));
   const controller = new AbortController();
   let clean = () => {};
   return new Promise<T>((resolve, reject) => {
@@ -28,8 +18,10 @@ export function cancellable<T>(
       reject(reason);
       controller.abort(reason);
     };
-    const onAbort = () => signal && stop(abortReason(signal));
-    const timeout = timer(() => stop(new Error(`no response in ${ms} ms`)), ms);
+    // React Native's signals have no reason.
+    const onAbort = () => stop(signal?.reason ?? Object.assign(new Error('Aborted'), { name: 'AbortError' }));
+    if (signal?.aborted) return onAbort();
+    const timeout = ms <= MAX_TIMER ? setTimeout(() => stop(late()), ms) : undefined;
     signal?.addEventListener('abort', onAbort);
     clean = () => {
       clearTimeout(timeout);

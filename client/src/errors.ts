@@ -1,3 +1,5 @@
+import { list, members, text } from './json.js';
+
 /** Names of problems: the endpoint's own, and three that the client adds. */
 export type ProblemName =
   | 'invalid-request'
@@ -29,7 +31,7 @@ export interface FieldError {
   detail: string;
 }
 
-const TYPE = 'urn:problem-type:message-status:';
+const TYPE = /^urn:problem-type:message-status:(.+)/;
 
 // Gateways respond with a status and no problem type.
 const BY_STATUS: Record<number, ProblemName> = {
@@ -38,9 +40,6 @@ const BY_STATUS: Record<number, ProblemName> = {
   401: 'unauthenticated',
   403: 'forbidden',
   404: 'route-not-found',
-  405: 'method-not-allowed',
-  413: 'payload-too-large',
-  415: 'unsupported-media-type',
   429: 'throttled',
   500: 'internal-error',
   502: 'upstream-failure',
@@ -57,8 +56,6 @@ export class MessageStatusError extends Error {
   readonly status: number;
   /** Whether the same request can succeed later. */
   readonly retryable: boolean;
-  readonly title: string;
-  readonly detail: string | undefined;
   /** For a report to the operator of the endpoint. */
   readonly requestId: string | undefined;
   /** With `invalid-request`: the fields, and what is wrong with them. */
@@ -70,43 +67,16 @@ export class MessageStatusError extends Error {
   constructor(status: number, body?: unknown, retryAfter?: number, cause?: unknown) {
     const { type, title, detail, requestId, message, Message, errors } = members(body);
     // REST APIs write `message`, and `Message` when an authorizer denies.
-    const heading = text(title) ?? text(message) ?? text(Message) ?? (status ? `HTTP ${status}` : 'No response');
-    super(text(detail) ?? heading, { cause });
-    this.problem = text(type)?.startsWith(TYPE)
-      ? (type as string).slice(TYPE.length)
-      : (BY_STATUS[status] ?? 'unexpected-response');
+    super(text(detail ?? title ?? message ?? Message) ?? `HTTP ${status}`, { cause });
+    this.problem = TYPE.exec(`${type}`)?.[1] ?? BY_STATUS[status] ?? 'unexpected-response';
     this.status = status;
     // A 200 that is not JSON was cut off, or a captive portal sent it.
     this.retryable =
       [0, 408, 425, 429].includes(status) ||
       (status === 200 && body === undefined) ||
       (status >= 500 && this.problem !== 'misconfigured');
-    this.title = heading;
-    this.detail = text(detail);
     this.requestId = text(requestId);
-    this.errors = list(errors).map((error) => ({
-      field: `${members(error).field}`,
-      detail: `${members(error).detail}`,
-    }));
+    this.errors = list(errors) as FieldError[];
     this.retryAfter = retryAfter;
   }
-}
-
-/** The problem of a message that Chime knew and no longer knows. */
-export function gone(notFound: MessageStatusError): MessageStatusError {
-  const { title, detail, requestId } = notFound;
-  return new MessageStatusError(410, { type: `${TYPE}message-gone`, title, detail, requestId });
-}
-
-/** The members of a JSON object. Other values have none. */
-export function members(json: unknown): Record<string, unknown> {
-  return typeof json === 'object' && json ? (json as Record<string, unknown>) : {};
-}
-
-export function list(json: unknown): unknown[] {
-  return Array.isArray(json) ? json : [];
-}
-
-export function text(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }

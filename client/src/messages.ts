@@ -1,5 +1,5 @@
 import type { Message } from './client.js';
-import { list, members, text } from './errors.js';
+import { list, members, parse, text } from './json.js';
 import { outcome, type MessageState } from './merge.js';
 
 /** A message of Chime's WebSocket, as amazon-chime-sdk-js passes it to observers. */
@@ -31,111 +31,78 @@ export type ChimeResponse =
       ChannelMessages?: ChimeMessage[] | undefined;
     };
 
-/** A message that something was read about. */
+/** What a source says about one message. */
 export interface Reading {
   state: MessageState;
   /** How to request its status, if the source says so. */
   message: Message | undefined;
   /** Chime itself said what the status is. */
   isConfirmed: boolean;
-  /** Only the sender gets this kind of event. */
+  /** Only the sender gets this kind of event, and Chime keeps the message. */
   isOwn: boolean;
-  /** Chime keeps no copy, so "not found" says nothing about it. */
-  isKept: boolean;
 }
 
 const EVENT = /^(?:(PENDING|FAILED|DENIED)_)?(CREATE|UPDATE|REDACT|DELETE)_CHANNEL_MESSAGE$/;
 
 /** The state that an event of the WebSocket reports, or undefined if it reports none. */
 export function messageFromWebSocket(event: WebSocketMessage): MessageState | undefined {
-  return EVENT.test(event?.type) ? readWebSocket(event)[0]?.state : undefined;
+  return EVENT.test(event?.type) ? read(event)[0]?.state : undefined;
 }
 
-/** All that an event of the WebSocket says about messages. Anything else than such an event says nothing. */
-export function readWebSocket(event: WebSocketMessage): Reading[] {
-  const { type, payload } = members(event);
-  const record = members(typeof payload === 'string' ? parse(payload) : payload);
-  if (type === 'CHANNEL_DETAILS') {
-    const { ChannelArn } = members(record.Channel);
-    return list(record.ChannelMessages).flatMap((item) => reading({ ChannelArn, ...members(item) }, stored));
+/** All that an event of the WebSocket, or a response of Chime or the endpoint, says about messages. */
+export function read(source: unknown): Reading[] {
+  const { type, payload } = members(source);
+  if (!type) return readRecord(source);
+  const record = typeof payload === 'string' ? parse(payload) : payload;
+  const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
+  if (event) return readMessage(members(record), prefix ?? 'SENT', change !== 'CREATE', prefix !== undefined);
+  return type === 'CHANNEL_DETAILS' ? readRecord(record) : [];
+}
+
+function readRecord(json: unknown): Reading[] {
+  const record = members(json);
+  const { Channel, ChannelMessage, ChannelMessages = ChannelMessage && [ChannelMessage], results } = record;
+  const common = { ChannelArn: members(Channel).ChannelArn ?? record.ChannelArn, SubChannelId: record.SubChannelId };
+  if (ChannelMessages) {
+    return list(ChannelMessages).flatMap((item) => {
+      const message: Record<string, unknown> = { ...common, ...members(item) };
+      // A stored message without a status was not in a flow. Its text is that of its last update.
+      const status = statusOf(message) ?? 'SENT';
+      return readMessage(message, status, status === 'SENT' && !!message.LastEditedTimestamp);
+    });
   }
-  const [, prefix, change] = EVENT.exec(`${type}`) ?? [];
-  if (!change) return [];
-  return reading(record, (record) => {
-    const result = outcome({ status: prefix ?? 'SENT', detail: detailOf(record) });
-    // Only a message that was sent can be changed.
-    return change === 'CREATE'
-      ? result
-      : { status: 'SENT', update: { ...result, at: time(record.LastUpdatedTimestamp) } };
-  }, { isOwn: prefix !== undefined });
+  return results ? list(results).flatMap(readRecord) : readMessage(record, statusOf(record));
 }
 
-/** All that a response says about messages: of Chime's API, or of the endpoint. */
-export function readResponse(response: unknown): Reading[] {
-  const body = members(response);
-  const { ChannelArn, SubChannelId } = body;
-  if (body.ChannelMessage) return reading(members(body.ChannelMessage), stored);
-  if (body.ChannelMessages) {
-    return list(body.ChannelMessages).flatMap((item) => reading({ ChannelArn, SubChannelId, ...members(item) }, stored));
-  }
-  if (body.results) return list(body.results).flatMap(readResponse);
-  if (body.MessageId) {
-    // Of SendChannelMessage. Its status is missing only if there is nothing to say yet.
-    const status = valueOf(body);
-    return reading(body, (record) => outcome({ status: status ?? 'PENDING', detail: detailOf(record) }), { isConfirmed: status !== undefined });
-  }
-  const { channelArn, messageId, subChannelId, status, detail, problem } = body;
-  if (problem) return [];
-  return reading(
-    { ChannelArn: channelArn, MessageId: messageId, SubChannelId: subChannelId },
-    () => outcome({ status: text(status) ?? 'PENDING', detail: text(detail) ?? '' }),
-    { isConfirmed: text(status) !== undefined },
-  );
+function statusOf({ Status, status, problem }: Record<string, unknown>): string | undefined {
+  return problem ? undefined : (text(members(Status).Value) ?? text(status));
 }
 
-/** A message that Chime has stored. */
-function stored(record: Record<string, unknown>): Omit<MessageState, 'messageId'> {
-  const state = outcome({ status: valueOf(record) ?? 'SENT', detail: detailOf(record) });
-  // Its text shows the update of this date.
-  return state.status === 'SENT' && record.LastEditedTimestamp
-    ? { ...state, update: { status: 'SENT', at: time(record.LastUpdatedTimestamp) } }
-    : state;
-}
-
-function reading(
+function readMessage(
   record: Record<string, unknown>,
-  read: (record: Record<string, unknown>) => Omit<MessageState, 'messageId'>,
-  { isOwn = false, isConfirmed = true } = {},
+  status: string | undefined,
+  isUpdate = false,
+  isOwn = false,
 ): Reading[] {
-  const [channelArn, messageId, subChannelId] = [text(record.ChannelArn), text(record.MessageId), text(record.SubChannelId)];
+  const channelArn = text(record.ChannelArn ?? record.channelArn);
+  const messageId = text(record.MessageId ?? record.messageId);
+  const subChannelId = text(record.SubChannelId ?? record.subChannelId);
   if (!messageId) return [];
+  const result = outcome({
+    status: status ?? 'PENDING',
+    detail: text(members(record.Status).Detail) ?? text(record.detail) ?? '',
+  });
+  // Only a message that was sent can be updated.
+  const state = isUpdate ? { status: 'SENT', update: { ...result, at: time(record.LastUpdatedTimestamp) } } : result;
   return [{
-    state: { messageId, ...read(record) },
-    message: channelArn ? { channelArn, messageId, ...(subChannelId && { subChannelId }) } : undefined,
-    isConfirmed,
-    isOwn,
-    isKept: record.Persistence !== 'NON_PERSISTENT',
+    state: { messageId, ...state },
+    message: channelArn ? { channelArn, messageId, subChannelId } : undefined,
+    isConfirmed: status !== undefined,
+    isOwn: isOwn && record.Persistence !== 'NON_PERSISTENT',
   }];
-}
-
-function valueOf(record: Record<string, unknown>): string | undefined {
-  return text(members(record.Status).Value);
-}
-
-function detailOf(record: Record<string, unknown>): string {
-  return text(members(record.Status).Detail) ?? '';
 }
 
 /** Milliseconds: of a Date (AWS SDK), an ISO string (WebSocket), or seconds (the API's JSON). */
 function time(value: unknown): number {
-  const ms = typeof value === 'number' ? value * 1000 : typeof value === 'string' ? Date.parse(value) : Number(value);
-  return ms || 0;
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
+  return (typeof value === 'number' ? value * 1000 : typeof value === 'string' ? Date.parse(value) : Number(value)) || 0;
 }

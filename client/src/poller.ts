@@ -1,4 +1,3 @@
-import { timer } from './cancel.js';
 import type { Message, MessageStatusClient, MessageStatusResult } from './client.js';
 
 /** One message whose status is polled. */
@@ -6,12 +5,24 @@ export interface Poll {
   readonly message: Message;
   /** When to request it next, on the clock of `now()`. */
   due: number;
-  /** When the interest in it ends. */
-  readonly end: number;
-  /** Its status, or a problem. Poller has set `due`; `onResult` may change that or remove the poll. */
+  /** Called when a request for it starts. */
+  onRequest?(): void;
+  /** Gets each result. The poller has set `due`; `onResult` may change that, or remove the poll. */
   onResult(result: MessageStatusResult): void;
-  /** What the token function threw. */
-  onError(error: unknown): void;
+
+  // What the poller keeps.
+  since?: number;
+  /** Failures in a row. */
+  failures?: number;
+  isOffline?: boolean;
+}
+
+export interface Poller {
+  /** Does nothing if the message is polled already. */
+  add(poll: Poll, due: number): void;
+  remove(poll: Poll): void;
+  /** To be called after a change of `due`. */
+  update(): void;
 }
 
 /** The monotonic clock. `Date` jumps when the user or the network sets the time. */
@@ -25,172 +36,132 @@ const GATHER = 50;
 const MIN_PAUSE = 500;
 /** Most milliseconds between two attempts after failures. */
 const MAX_PAUSE = 30_000;
-/** Most milliseconds between two requests for a message that stays pending. */
+/** Most milliseconds of a retry-after. */
+const MAX_RETRY_AFTER = 3_600_000;
+/** Milliseconds after which to request a pending message again, if the endpoint does not say. */
+const DEFAULT_PAUSE = 4000;
+/** Most milliseconds until then, unless the endpoint says more. */
 const MAX_PENDING_PAUSE = 60_000;
-/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
-const MAX_WAIT = 25_000;
-/** The wait while messages are new, because more messages often follow and would have to wait too. */
-const SHORT_WAIT = 3000;
-
-interface State {
-  readonly since: number;
-  failures: number;
-  requested: boolean;
-  offline: boolean;
-}
+/** A request takes along messages that are due within this time. */
+const EARLY = 5000;
+/** The wait while messages are new. Others often follow soon and would have to wait for the end. */
+export const SHORT_WAIT = 3000;
 
 /**
  * Polls messages in shared requests: one request at a time, up to 20 messages each, the longest
  * overdue first. Each message has its own backoff, so a failing message does not delay the others.
+ * `maxWait` says for how many milliseconds the endpoint may hold a request open, with new messages in
+ * it or without.
  */
-export class Poller {
-  readonly #client: Pick<MessageStatusClient, 'getMany'>;
-  readonly #mayWait: () => boolean;
-  readonly #polls = new Map<Poll, State>();
-  #request: { polls: Poll[]; wait: number; cancel: (due: number) => void } | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerAt = Infinity;
+export function createPoller(
+  client: Pick<MessageStatusClient, 'getMany'>,
+  maxWait: (isNew: boolean) => number,
+): Poller {
+  const polls = new Set<Poll>();
+  let request: { batch: Poll[]; wait: number; controller: AbortController } | undefined;
+  let timeout: ReturnType<typeof setTimeout> | undefined;
+  let timeoutAt = Infinity;
 
-  /** `mayWait` says whether the endpoint may hold the next request open until there is a result. */
-  constructor(client: Pick<MessageStatusClient, 'getMany'>, mayWait: () => boolean) {
-    this.#client = client;
-    this.#mayWait = mayWait;
-  }
+  const overdue = (early = 0) =>
+    [...polls].filter(({ due, failures }) => due <= now() + (failures ? 0 : early)).sort((a, b) => a.due - b.due);
 
-  add(poll: Poll): void {
-    if (!this.#polls.size) listen('addEventListener', this.#onOnline, this.update);
-    this.#polls.set(poll, { since: now(), failures: 0, requested: false, offline: false });
-    this.update();
-  }
+  const cancel = (due: number) => {
+    request?.batch.forEach((poll) => (poll.due = due));
+    request?.controller.abort();
+    request = undefined;
+  };
 
-  remove(poll: Poll): void {
-    if (!this.#polls.delete(poll)) return;
-    if (!this.#polls.size) listen('removeEventListener', this.#onOnline, this.update);
-    if (!this.#request?.polls.some((poll) => this.#polls.has(poll))) this.#request?.cancel(0);
-    this.update();
-  }
-
-  /** Call it after changing `due`. */
-  readonly update = (): void => {
-    const request = this.#request;
+  const update = () => {
     if (request) {
+      const { batch, wait } = request;
       // A new message is not kept waiting by a long wait for others.
-      const isOverdue = [...this.#polls.keys()].some((poll) => poll.due <= now() && !request.polls.includes(poll));
-      if (isOverdue && request.wait > SHORT_WAIT) request.cancel(now());
-      return;
+      if (wait <= SHORT_WAIT || overdue().every((poll) => batch.includes(poll))) return;
+      cancel(now());
     }
-    const at = isHidden() ? Infinity : Math.min(...[...this.#polls.keys()].map(({ due }) => due));
-    if (at === Infinity || at < this.#timerAt) {
-      clearTimeout(this.#timer);
-      this.#timerAt = at;
-      if (at < Infinity) this.#timer = timer(this.#start, Math.max(at - now(), GATHER));
+    const next = globalThis.document?.hidden ? Infinity : Math.min(...[...polls].map(({ due }) => due));
+    if (next < timeoutAt || next === Infinity) {
+      clearTimeout(timeout);
+      timeoutAt = next;
+      if (next < Infinity) timeout = setTimeout(start, Math.max(next - now(), GATHER));
     }
   };
 
-  readonly #start = (): void => {
-    this.#timerAt = Infinity;
-    const due = [...this.#polls.keys()].filter((poll) => poll.due <= now()).sort((a, b) => a.due - b.due);
-    if (due.length) void this.#poll(due);
-    else this.update();
+  const start = async () => {
+    timeoutAt = Infinity;
+    if (!overdue().length) return update();
+    const batch = overdue(EARLY).slice(0, BATCH_SIZE);
+    // Others are not kept waiting.
+    const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
+    const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
+    const wait = Math.max(0, Math.min(maxWait(isNew), ...limits));
+    const current = { batch, wait, controller: new AbortController() };
+    request = current;
+    const messages = batch.map((poll) => {
+      poll.onRequest?.();
+      return poll.message;
+    });
+    const results = await client
+      .getMany(messages, { wait: wait / 1000, until: 'any', signal: current.controller.signal })
+      // What the token function threw is not retryable either.
+      .catch((problem): MessageStatusResult[] => messages.map(({ messageId }) => ({ messageId, problem })));
+    if (request !== current) return;
+    // From here on it is over, and `onResult` cannot cancel it.
+    current.wait = 0;
+    const isEarly = results.some(({ status, problem }) => (problem ? !problem.retryable : status !== 'PENDING'));
+    batch.forEach((poll, i) => {
+      const result = results[i] as MessageStatusResult;
+      poll.due = now() + pause(poll, result, isEarly);
+      if (polls.has(poll)) poll.onResult(result);
+    });
+    request = undefined;
+    update();
   };
 
-  async #poll(due: Poll[]): Promise<void> {
-    const polls = due.slice(0, BATCH_SIZE);
-    const wait = this.#mayWait() ? this.#wait(polls, due.length > BATCH_SIZE) : 0;
-    const controller = new AbortController();
-    const request = {
-      polls,
-      wait,
-      cancel: (due: number) => {
-        this.#request = undefined;
-        for (const poll of polls) poll.due = due;
-        controller.abort();
-        this.update();
-      },
-    };
-    this.#request = request;
-    for (const poll of polls) this.#state(poll).requested = true;
-    let results: MessageStatusResult[] | undefined;
-    let failure: unknown;
-    try {
-      results = await this.#client.getMany(
-        polls.map(({ message }) => message),
-        { wait: Math.floor(wait / 1000), until: 'any', signal: controller.signal },
-      );
-    } catch (error) {
-      failure = error;
+  /** The network is back. A request that is in flight may hang in a dead connection. */
+  const onOnline = () => {
+    const due = now() + MIN_PAUSE;
+    cancel(due);
+    for (const poll of polls) {
+      if (poll.isOffline) poll.due = Math.min(poll.due, due);
     }
-    if (this.#request !== request) return;
-    // It is over. Without this, a poll that `onResult` makes due would cancel it.
-    request.wait = 0;
-    const isDecided = results?.some((result) => result.status !== 'PENDING' && !result.problem?.retryable);
-    for (const [i, poll] of polls.entries()) {
-      if (!this.#polls.has(poll)) continue;
-      const result = results?.[i];
-      if (!result) {
-        poll.due = now() + MAX_PAUSE;
-        poll.onError(failure);
-        continue;
-      }
-      poll.due = now() + this.#pause(this.#state(poll), result, isDecided);
-      poll.onResult(result);
-    }
-    this.#request = undefined;
-    this.update();
-  }
+    update();
+  };
 
-  #state(poll: Poll): State {
-    return this.#polls.get(poll) as State;
-  }
+  /** React Native and Node have neither `document` nor these events. */
+  const listen = (method: 'addEventListener' | 'removeEventListener') => {
+    globalThis[method]?.('online', onOnline);
+    globalThis.document?.[method]?.('visibilitychange', update);
+  };
 
-  #wait(polls: Poll[], hasMore: boolean): number {
-    const isNew = polls.some((poll) => !this.#state(poll).requested);
-    const others = [...this.#polls.keys()].filter((poll) => !polls.includes(poll) && poll.due > now());
-    return Math.max(
-      0,
-      Math.min(
-        hasMore || isNew ? SHORT_WAIT : MAX_WAIT,
-        ...others.map(({ due }) => due - now()),
-        // A second is left for the response to arrive before the end.
-        ...polls.map(({ end }) => end - now() - 1000),
-      ),
-    );
-  }
-
-  /** Milliseconds until the next request for a message. */
-  #pause(state: State, { retryAfter, problem }: MessageStatusResult & { retryAfter?: number }, isDecided = false): number {
-    const requested = 1000 * (problem?.retryAfter ?? retryAfter ?? 0);
-    state.offline = problem?.status === 0;
-    if (problem) {
-      const backoff = Math.min(MAX_PAUSE, 1000 * 2 ** state.failures++);
-      // Offline, the browser's event is worth more than another attempt.
-      const isOffline = state.offline && globalThis.navigator?.onLine === false;
-      return Math.max(MIN_PAUSE, requested, (isOffline ? MAX_PAUSE : backoff) * (0.5 + Math.random() / 2));
-    }
-    state.failures = 0;
-    // The response came early because of another message, so its retry-after does not apply.
-    if (isDecided) return MIN_PAUSE;
-    const age = Math.min(MAX_PENDING_PAUSE, (now() - state.since) / 10);
-    // Some gateways hide the header. The endpoint responds with 1 to 4.
-    return Math.max(MIN_PAUSE, requested || 1000 + 3000 * Math.random(), age);
-  }
-
-  /** The network is back. A request that is in flight may be hanging in a dead connection. */
-  readonly #onOnline = (): void => {
-    for (const [poll, { offline }] of this.#polls) {
-      if (offline) poll.due = Math.min(poll.due, now() + MIN_PAUSE);
-    }
-    if (this.#request) this.#request.cancel(now() + MIN_PAUSE);
-    else this.update();
+  return {
+    add(poll, due) {
+      if (polls.has(poll)) return;
+      if (!polls.size) listen('addEventListener');
+      poll.due = due;
+      poll.since = now();
+      polls.add(poll);
+      update();
+    },
+    remove(poll) {
+      if (polls.delete(poll) && !polls.size) listen('removeEventListener');
+      if (!request?.batch.some((poll) => polls.has(poll))) cancel(0);
+      update();
+    },
+    update,
   };
 }
 
-/** React Native and Node have neither `document` nor these events. */
-function listen(method: 'addEventListener' | 'removeEventListener', onOnline: () => void, onVisible: () => void): void {
-  globalThis[method]?.('online', onOnline);
-  globalThis.document?.[method]?.('visibilitychange', onVisible);
-}
-
-function isHidden(): boolean {
-  return globalThis.document?.visibilityState === 'hidden';
+/** Milliseconds until the next request for a message. */
+function pause(poll: Poll, result: MessageStatusResult, isEarly: boolean): number {
+  const { problem } = result;
+  const retryAfter = Math.min(MAX_RETRY_AFTER, 1000 * ((problem ?? result).retryAfter ?? 0));
+  poll.isOffline = problem?.status === 0;
+  poll.failures = problem ? (poll.failures ?? 0) + 1 : 0;
+  // The response came early because of another message, so its retry-after does not apply.
+  if (!problem && isEarly) return MIN_PAUSE;
+  const ms = problem
+    ? Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** poll.failures)
+    // Some gateways hide the header. A message that is pending for long is not decided within seconds.
+    : Math.max(retryAfter || DEFAULT_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
+  return Math.max(MIN_PAUSE, retryAfter, ms * (0.5 + Math.random() / 2));
 }

@@ -1,8 +1,8 @@
 import type { Message, MessageStatusClient, MessageStatusResult } from './client.js';
-import { list, members, text } from './errors.js';
+import { list, members, parse, text } from './json.js';
 import { answeredAsOf, merge, type MessageState, type MessageStatus } from './merge.js';
-import { readResponse, readWebSocket, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
-import { Poller, now, type Poll } from './poller.js';
+import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
+import { SHORT_WAIT, createPoller, now, type Poll, type Poller } from './poller.js';
 
 /** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
 export interface TrackerStorage {
@@ -32,39 +32,36 @@ const MAX_GRACE = 300_000;
 
 interface Entry {
   readonly poll: Poll;
-  state: MessageState;
+  state?: MessageState | undefined;
   /** Chime said that it is or was pending. */
   isConfirmed: boolean;
-  isKept: boolean;
-  isPolled: boolean;
-  /** Requests while the WebSocket was live. */
+  /** How often it was found pending while the WebSocket was live and should report the result. */
   checks: number;
   /** The state when the request was made. */
-  requested: MessageState;
-  /** The connection that reported the last update. */
-  connection: number;
+  requested?: MessageState | undefined;
+  /** The WebSocket connection that reported the last update. */
+  connection?: number | undefined;
 }
 
 /** The status of messages, from the WebSocket and, when that cannot know, from the endpoint. */
 export class MessageTracker {
-  readonly #client: MessageTrackerOptions['client'];
   readonly #storage: TrackerStorage | undefined;
+  readonly #poller: Poller;
   readonly #listeners = new Set<(state: MessageState) => void>();
   readonly #entries = new Map<string, Entry>();
   /** Results can arrive over the WebSocket before the response to SendChannelMessage. */
   readonly #untracked = new Map<string, MessageState>();
-  readonly #poller: Poller;
+  /** A live WebSocket reports results without requests. */
   #isLive = false;
   #connection = 0;
   #isLoading = false;
   #isStopped = false;
 
   constructor({ client, storage, onChange }: MessageTrackerOptions) {
-    this.#client = client;
     this.#storage = storage;
+    // A long wait costs more Lambda time than requests with pauses, so only new messages are waited for.
+    this.#poller = createPoller(client, (isNew) => (isNew && !this.#isLive ? SHORT_WAIT : 0));
     if (onChange) this.#listeners.add(onChange);
-    // A live WebSocket reports the results that come later.
-    this.#poller = new Poller({ getMany: (...request) => this.#getMany(...request) }, () => !this.#isLive);
     this.#load();
   }
 
@@ -73,12 +70,12 @@ export class MessageTracker {
     messagingSessionDidStartConnecting: (): void => this.#setLive(false),
     messagingSessionDidStop: (): void => this.#setLive(false),
     messagingSessionDidStart: (): void => {
-      this.#connection += 1;
+      this.#connection++;
       this.#setLive(true);
     },
     messagingSessionDidReceiveMessage: (event: WebSocketMessage): void => {
       this.#isLive = true;
-      this.#read(readWebSocket(event), this.#connection, false);
+      this.#read(read(event), false, this.#connection);
     },
   };
 
@@ -87,27 +84,25 @@ export class MessageTracker {
    * Other responses of Chime and of the endpoint are accepted too.
    */
   track(message: Message | MessageStatus | ChimeResponse): void {
-    this.#read(readResponse(message), 0, true);
+    this.#read(read(message), true);
   }
 
   /** The state of a tracked message. It is the same object until it changes. */
   readonly get = (messageId: string): MessageState | undefined => this.#entries.get(messageId)?.state;
 
-  /** Calls the listener with each state that changed, until the returned function is called. */
+  /** Calls the listener with each state that changes, until the returned function is called. */
   readonly subscribe = (listener: (state: MessageState) => void): (() => void) => {
-    // The same function may be subscribed twice.
-    const own = (state: MessageState) => listener(state);
-    this.#listeners.add(own);
-    return () => void this.#listeners.delete(own);
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   };
 
   /** Ends all requests. What is stored stays. */
   stop(): void {
     this.#isStopped = true;
-    for (const entry of this.#entries.values()) this.#schedule(entry);
+    for (const { poll } of this.#entries.values()) this.#poller.remove(poll);
   }
 
-  /** Requests are spread over `jitter` milliseconds: many users lose their WebSockets together. */
+  /** Spreads requests over `jitter` milliseconds: many users lose their WebSockets together. */
   #setLive(isLive: boolean, jitter = JITTER): void {
     // While it is down, further attempts to connect change nothing.
     if (!isLive && !this.#isLive) return;
@@ -120,169 +115,121 @@ export class MessageTracker {
     this.#poller.update();
   }
 
-  #getMany(...[messages, options]: Parameters<MessageStatusClient['getMany']>): Promise<MessageStatusResult[]> {
-    for (const { messageId } of messages) {
-      const entry = this.#entries.get(messageId);
-      if (entry) entry.requested = entry.state;
-    }
-    return this.#client.getMany(messages, options);
-  }
-
-  /** `connection` is the WebSocket that reported this, or 0. */
-  #read(readings: Reading[], connection: number, isTracked: boolean): void {
-    this.#report(readings.map((reading) => {
-      const { state } = reading;
-      const known = this.#entries.get(state.messageId);
-      const entry = known ?? this.#add(reading, isTracked);
-      if (!entry) return undefined;
-      entry.isConfirmed ||= reading.isConfirmed;
-      entry.isKept &&= reading.isKept;
+  /** `connection` is the WebSocket that reported this. */
+  #read(readings: Reading[], isTracked: boolean, connection?: number): void {
+    for (const { state, message, isConfirmed, isOwn } of readings) {
+      const { messageId, update } = state;
+      let entry = this.#entries.get(messageId);
+      if (!entry && message && (isTracked || isOwn)) {
+        entry = this.#add(message);
+        const earlier = this.#untracked.get(messageId);
+        if (earlier) this.#set(entry, earlier);
+      }
+      if (!entry) {
+        this.#untracked.set(messageId, merge(this.#untracked.get(messageId), state));
+        const [oldest] = this.#untracked.keys();
+        if (oldest && this.#untracked.size > MAX_UNTRACKED) this.#untracked.delete(oldest);
+        continue;
+      }
+      entry.isConfirmed ||= isConfirmed;
+      const { update: known, ...rest } = entry.state ?? state;
       // Chime may give a pending update the date of the message as it was. Then the order of arrival decides.
-      const isTie = connection > 0 && connection === entry.connection && state.update?.at === entry.state.update?.at;
-      if (state.update) entry.connection = connection;
-      const { update, ...rest } = entry.state;
-      const isNew = this.#set(entry, merge(isTie && state.update ? rest : entry.state, state));
-      return isNew || !known ? entry : undefined;
-    }));
+      const isLater = update && connection && connection === entry.connection && update.at === known?.at;
+      if (update) entry.connection = connection;
+      this.#set(entry, merge(isLater ? rest : entry.state, state));
+    }
   }
 
-  /** Starts to track a message, or remembers what was read about it. */
-  #add({ message, ...reading }: Reading, isTracked: boolean): Entry | undefined {
-    const { messageId } = reading.state;
-    const earlier = this.#untracked.get(messageId);
-    const state = merge(earlier, reading.state);
-    this.#untracked.delete(messageId);
-    if (!message || !(isTracked || reading.isOwn)) {
-      this.#untracked.set(messageId, state);
-      const [oldest] = this.#untracked.keys();
-      if (oldest && this.#untracked.size > MAX_UNTRACKED) this.#untracked.delete(oldest);
-      return undefined;
-    }
+  #add(message: Message): Entry {
     const entry: Entry = {
+      isConfirmed: false,
+      checks: this.#isLive ? 1 : 0,
       poll: {
         message,
-        due: now() + (this.#isLive ? GRACE : 0),
-        end: Infinity,
-        onResult: (result) => this.#report([this.#onResult(entry, result)]),
-        // The token function failed. The client reports that to `onAttempt`.
-        onError: () => {},
+        due: Infinity,
+        onRequest: () => (entry.requested = entry.state),
+        onResult: (result) => this.#onResult(entry, result),
       },
-      state,
-      requested: state,
-      isConfirmed: false,
-      isKept: true,
-      isPolled: false,
-      checks: 0,
-      connection: 0,
     };
-    this.#entries.set(messageId, entry);
-    this.#schedule(entry);
+    this.#entries.set(message.messageId, entry);
     return entry;
   }
 
-  #onResult(entry: Entry, result: MessageStatusResult): Entry | undefined {
-    let isNew = false;
-    if (result.problem?.retryable) return undefined;
-    if (!result.problem) {
+  #onResult(entry: Entry, { problem, ...result }: MessageStatusResult): void {
+    const { state, poll } = entry;
+    // The poller has set the next attempt.
+    if (problem?.retryable || !state) return;
+    let news: MessageState | undefined;
+    if (!problem) {
       entry.isConfirmed = true;
-      isNew = this.#set(entry, merge(entry.state, answeredAsOf(entry.requested, result)));
-    } else if (isGone(result.problem.problem, entry)) {
-      isNew = this.#set(entry, { ...entry.state, status: 'GONE' });
+      news = merge(state, answeredAsOf(entry.requested, result as MessageStatus));
+    } else if (problem.problem === 'message-gone' || (problem.problem === 'message-not-found' && entry.isConfirmed)) {
+      news = merge(state, { messageId: state.messageId, status: 'GONE' });
     }
-    if (this.#isLive || result.problem) entry.poll.due = now() + Math.min(MAX_GRACE, GRACE * 2 ** ++entry.checks);
+    const wasWatched = entry.checks > 0;
+    if (this.#isLive || problem) poll.due = now() + Math.min(MAX_GRACE, GRACE * 2 ** entry.checks++);
     // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
-    if (isNew) this.#setLive(false, 0);
-    return isNew ? entry : undefined;
+    if (news && this.#set(entry, news) && wasWatched) this.#setLive(false, 0);
   }
 
   #set(entry: Entry, state: MessageState): boolean {
     if (JSON.stringify(state) === JSON.stringify(entry.state)) return false;
     entry.state = state;
-    this.#schedule(entry);
+    if (!isPending(entry) || this.#isStopped) {
+      this.#poller.remove(entry.poll);
+      entry.checks = this.#isLive ? 1 : 0;
+    } else {
+      this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : 0));
+    }
+    this.#save();
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(state);
+      } catch (error) {
+        // The session that calls the observer must not fail.
+        (globalThis.reportError ?? console.error)(error);
+      }
+    }
     return true;
   }
 
-  /** Polls the messages without a result, and no others. */
-  #schedule(entry: Entry): void {
-    const isPolled = !this.#isStopped && isPending(entry.state);
-    if (isPolled === entry.isPolled) return;
-    entry.isPolled = isPolled;
-    if (!isPolled) return this.#poller.remove(entry.poll);
-    entry.poll.due = now() + (this.#isLive ? GRACE : 0);
-    this.#poller.add(entry.poll);
-  }
-
-  #report(changed: (Entry | undefined)[]): void {
-    const states = changed.flatMap((entry) => (entry ? [entry.state] : []));
-    if (!states.length) return;
-    this.#save();
-    for (const listener of [...this.#listeners]) {
-      for (const state of states) {
-        try {
-          listener(state);
-        } catch (error) {
-          // The session that calls the observer must not fail.
-          (globalThis.reportError ?? console.error)(error);
-        }
-      }
-    }
-  }
-
   #save(): void {
-    if (!this.#storage || this.#isLoading) return;
+    if (this.#isLoading) return;
     const entries = [...this.#entries.values()];
-    let surplus = entries.filter(({ state }) => !isPending(state)).length - MAX_STORED;
-    const stored = entries.filter(({ state }) => isPending(state) || surplus-- <= 0);
-    const value = JSON.stringify(
-      stored.map(({ poll, state, isConfirmed, isKept }) => ({ message: poll.message, state, isConfirmed, isKept })),
-    );
-    void (async () => this.#storage?.setItem(KEY, value))().catch(() => {});
+    let surplus = entries.filter((entry) => !isPending(entry)).length - MAX_STORED;
+    const stored = entries.filter((entry) => isPending(entry) || surplus-- <= 0);
+    const items = stored.map(({ poll: { message }, state, isConfirmed }) => ({ message, state, isConfirmed }));
+    // A full or forbidden storage: a reload loses the state.
+    (async () => this.#storage?.setItem(KEY, JSON.stringify(items)))().catch(() => {});
   }
 
   #load(): void {
-    const restore = (json?: string | null): void => {
+    const restore = (json: unknown) => {
       this.#isLoading = false;
-      let items: unknown[] = [];
-      try {
-        items = list(JSON.parse(json ?? '[]'));
-      } catch {
-        // Something else wrote it.
+      this.#read(list(parse(`${json}`)).filter(isReading), true);
+      for (const { poll } of this.#entries.values()) {
+        // The WebSocket may connect and bring results first.
+        poll.due = now() + JITTER * Math.random();
       }
-      this.#read(items.flatMap(readStored), 0, true);
-      // The WebSocket may connect and bring results first.
-      for (const { poll } of this.#entries.values()) poll.due = Math.max(poll.due, now() + JITTER * Math.random());
-      this.#poller.update();
     };
     try {
       const json = this.#storage?.getItem(KEY);
-      if (typeof json !== 'object' || !json) return restore(json);
-      this.#isLoading = true;
-      json.then(restore, () => restore()).then(() => this.#save());
+      // React Native's storage is asynchronous.
+      this.#isLoading = typeof json === 'object' && !!json;
+      if (!this.#isLoading) restore(json);
+      else Promise.resolve(json).then(restore, restore).then(() => this.#save());
     } catch {
-      // Browsers can forbid the storage. Then a reload loses the state.
+      // The browser forbids storage.
     }
   }
 }
 
-function isPending({ status, update }: MessageState): boolean {
-  return status === 'PENDING' || update?.status === 'PENDING';
+function isPending({ state }: Entry): boolean {
+  return state?.status === 'PENDING' || state?.update?.status === 'PENDING';
 }
 
-function readStored(item: unknown): Reading[] {
-  const { message, state, isConfirmed, isKept } = members(item);
+function isReading(item: unknown): item is Reading {
+  const { state, message } = members(item);
   const { messageId, status } = members(state);
-  if (!text(messageId) || !text(status) || !text(members(message).channelArn)) return [];
-  return [{
-    state: state as MessageState,
-    message: message as Message,
-    isConfirmed: isConfirmed === true,
-    isKept: isKept !== false,
-    isOwn: true,
-  }];
-}
-
-/** Whether "not found" means that a message was pending and is no more. */
-function isGone(problem: string, { state, isConfirmed, isKept }: Entry): boolean {
-  const isNotFound = problem === 'message-gone' || (problem === 'message-not-found' && isConfirmed);
-  return isNotFound && isKept && state.status === 'PENDING';
+  return !!(text(messageId) && text(status) && text(members(message).channelArn));
 }
