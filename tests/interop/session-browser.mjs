@@ -1,24 +1,21 @@
 // The scenarios of session.mjs in Chromium, on a page of another origin, over plain HTTP with a
-// WebSocketAdapter. session.py starts it with CLIENT (path of the client's index.js) and SETTINGS (URL).
+// WebSocketAdapter.
+//
+//   LOCAL_GATEWAY=target/debug/examples/local CLIENT=client/dist/esm/index.js node session-browser.mjs
 
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { chromium } from "playwright-core";
+import { launch, start } from "./example.mjs";
 
-const settings = await (await fetch(process.env.SETTINGS)).json();
 const { outputFiles } = await build({
   stdin: {
     contents: `
-      import { DefaultWebSocketAdapter } from "amazon-chime-sdk-js";
-      import * as client from ${JSON.stringify(process.env.CLIENT)};
+      import * as client from ${JSON.stringify(resolve(process.env.CLIENT))};
+      import { PlainWebSocketAdapter } from "./plain-websocket.mjs";
       import { scenarios } from "./session.mjs";
-      class PlainWebSocketAdapter extends DefaultWebSocketAdapter {
-        create(url, ...rest) {
-          super.create(url.replace(/^wss:/, "ws:"), ...rest);
-        }
-      }
       window.titles = Object.keys(scenarios);
       window.run = (title, settings) => scenarios[title]({
         client,
@@ -36,21 +33,21 @@ const { outputFiles } = await build({
   mainFields: ["browser", "module", "main"],
 });
 const page = createServer((request, response) => {
-  const script = request.url === "/page.js";
-  response.writeHead(200, { "content-type": script ? "text/javascript" : "text/html" });
-  response.end(script ? outputFiles[0].text : '<!doctype html><title>chat</title><script type="module" src="page.js"></script>');
+  const isScript = request.url === "/page.js";
+  response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
+  response.end(isScript ? outputFiles[0].text : '<!doctype html><title>chat</title><script type="module" src="page.js"></script>');
 });
 await once(page.listen(0, "127.0.0.1"), "listening");
+const origin = `http://127.0.0.1:${page.address().port}`;
+const local = await start({ ALLOWED_ORIGINS: origin });
+const settings = await (await fetch(`${local.page}/settings.json`)).json();
+const browser = await launch();
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
 let failed = 0;
 let passed = 0;
 try {
   const tab = await browser.newPage();
-  await tab.goto(`http://127.0.0.1:${page.address().port}`);
+  await tab.goto(origin);
   await tab.waitForFunction("window.run");
   for (const title of await tab.evaluate("titles")) {
     try {
@@ -64,7 +61,7 @@ try {
   }
 } finally {
   await browser.close();
-  page.close();
+  await local.stop();
 }
 console.log(`amazon-chime-sdk-js in Chromium: ${passed} passed, ${failed} failed`);
 process.exit(passed > 0 && failed === 0 ? 0 : 1);

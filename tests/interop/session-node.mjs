@@ -1,13 +1,18 @@
 // The scenarios of session.mjs in Node: over TLS with the session as it is, and over plain HTTP with a
-// WebSocketAdapter. session.py starts it with CLIENT (path of the client's index.js) and SETTINGS (URL).
+// WebSocketAdapter.
+//
+//   LOCAL_GATEWAY=target/debug/examples/local CLIENT=client/dist/esm/index.js node session-node.mjs
 
 import { Agent } from "node:https";
-import { DefaultWebSocketAdapter } from "amazon-chime-sdk-js";
+import { resolve } from "node:path";
 import WebSocket from "ws";
+import { start } from "./example.mjs";
+import { PlainWebSocketAdapter } from "./plain-websocket.mjs";
 import { scenarios } from "./session.mjs";
 
-const client = await import(process.env.CLIENT);
-const settings = await (await fetch(process.env.SETTINGS)).json();
+const client = await import(resolve(process.env.CLIENT));
+const local = await start();
+const settings = await (await fetch(`${local.page}/settings.json`)).json();
 const { http, https, ca } = settings.chime;
 
 // Node 20 has no WebSocket. This one trusts the fake Chime's certificate.
@@ -16,13 +21,6 @@ globalThis.WebSocket = class extends WebSocket {
     super(url, protocols, { ca });
   }
 };
-
-/** The session writes `wss` into its URLs; this is the documented way to another scheme. */
-class PlainWebSocketAdapter extends DefaultWebSocketAdapter {
-  create(url, ...rest) {
-    super.create(url.replace(/^wss:/, "ws:"), ...rest);
-  }
-}
 
 // After a 4401 on a reconnect, the session rejects a promise that no code holds.
 const rejections = [];
@@ -48,5 +46,6 @@ for (const [name, place] of [
     }
   }
 }
+await local.stop();
 console.log(`amazon-chime-sdk-js in Node: ${passed} passed, ${failed} failed`);
 process.exit(passed > 0 && failed === 0 ? 0 : 1);

@@ -9,7 +9,9 @@
 //   handler    options of the AWS SDK's request handler
 
 import * as sdk from "@aws-sdk/client-chime-sdk-messaging";
-import { DefaultMessagingSession, LogLevel, ConsoleLogger, MessagingSessionConfiguration, PrefetchOn } from "amazon-chime-sdk-js";
+import {
+  ConsoleLogger, DefaultMessagingSession, LogLevel, MessagingSessionConfiguration, PrefetchOn,
+} from "amazon-chime-sdk-js";
 
 const PATIENCE_MS = 60_000;
 const DETAIL = "The processor did not respond.";
