@@ -134,26 +134,25 @@ test("with an open WebSocket the app does not call the endpoint", LIMIT, async (
 });
 
 test("pending messages do not delay a message that Chime has decided", LIMIT, async () => {
+  // As long as the endpoint waits for a pending message, and begun before any other wait.
+  const headers = { authorization: `Bearer ${local.alice}` };
+  const sent = await fetch(`${local.gateway}/send?outcome=PENDING`, { method: "POST", headers });
+  const query = new URLSearchParams({ channelArn: local.channelArn, messageId: await sent.text(), wait: "20" });
+  const wholeWait = fetch(`${local.gateway}/message-status?${query}`, { headers });
+
   await toggle("Alice");
   await connection("Alice", "cut");
   await chooseFlow("never decides");
   for (const text of ["one", "two", "three", "four", "five", "six", "seven"]) await write("Alice", text);
   await chooseFlow("lets it pass", 1);
   await write("Alice", "decided");
-  // As long as the endpoint can wait for a pending message.
-  const pending = await fetch(`${local.gateway}/send?outcome=PENDING`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${local.alice}` },
-  });
-  const query = new URLSearchParams({ channelArn: local.channelArn, messageId: await pending.text(), wait: "20" });
-  const waiting = fetch(`${local.gateway}/message-status?${query}`, { headers: { authorization: `Bearer ${local.alice}` } });
   const first = await Promise.race([
     shows("Alice", "decided", "Pending", "Sent").then(() => "the decided message"),
-    waiting.then(() => "a whole wait"),
+    wholeWait.then(() => "a whole wait"),
   ]);
   assert.equal(first, "the decided message");
   for (const text of ["one", "seven"]) await shows("Alice", text, "Pending", "Pending");
-  await waiting;
+  await wholeWait;
 });
 
 test("events that occur while a WebSocket is cut are not sent again", LIMIT, async () => {
