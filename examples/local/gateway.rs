@@ -98,11 +98,12 @@ impl Gateway {
         let deadline = now() + FUNCTION_TIMEOUT;
         let invocation = Invocation {
             request_id: &request_id,
+            trace_header: None,
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
         // Boxed, or the compiler gives up on a future this deep.
         let response: Pin<Box<dyn Future<Output = _> + Send>> =
-            Box::pin(self.app.answer(&event, &invocation));
+            Box::pin(self.app.respond(&event, &invocation));
         let response = response.await;
         let answer = HttpResponse::new(response.status(), "", response.body());
         response
