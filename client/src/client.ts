@@ -2,7 +2,7 @@ import { cancellable } from './cancel.js';
 import { MessageStatusError } from './errors.js';
 import { list, members, text } from './json.js';
 import type { MessageStatus } from './merge.js';
-import { BATCH_SIZE, SHORT_WAIT, createPoller, now, type Poll } from './poller.js';
+import { BATCH_SIZE, createPoller, now, type Poll } from './poller.js';
 import { createSendRequest, type SendRequest } from './request.js';
 
 /** A message of the user. */
@@ -29,7 +29,6 @@ export interface MessageStatusClientOptions {
 
 /** One HTTP request, or the call of the token function before it. */
 export interface Attempt {
-  method: 'GET' | 'POST';
   /** How many messages it is about. */
   messages: number;
   /** The HTTP status, if there was a response. */
@@ -76,13 +75,10 @@ export class MessageStatusTimeoutError extends Error {
   }
 }
 
-/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
-const MAX_WAIT = 25_000;
-const GONE = { problem: 'message-gone', status: 410 };
 /** Client of `chime-message-status`. */
 export class MessageStatusClient {
   readonly #request: SendRequest;
-  readonly #poller = createPoller(this, (isNew) => (isNew ? SHORT_WAIT : MAX_WAIT));
+  readonly #poller = createPoller(this, true);
 
   constructor(options: MessageStatusClientOptions) {
     this.#request = createSendRequest(options);
@@ -91,7 +87,7 @@ export class MessageStatusClient {
   /** Requests the status of one message once. */
   async get(message: Message, { wait, signal }: GetOptions = {}): Promise<MessageStatus> {
     const response = await this.#request({ ...parameters(message), ...waiting(wait) }, undefined, signal);
-    const result = read(response.json, message.messageId, response.retryAfter);
+    const result = read(response.json, message, response.retryAfter);
     if (result.problem) throw result.problem;
     return result;
   }
@@ -104,16 +100,15 @@ export class MessageStatusClient {
     messages: readonly Message[],
     { wait, until, signal }: GetManyOptions = {},
   ): Promise<MessageStatusResult[]> {
-    const keys = messages.map((message) => JSON.stringify(parameters(message)));
-    const results = new Map<string, (messageId: string) => MessageStatusResult>();
-    let rest = [...new Set(keys)];
+    const results: MessageStatusResult[] = [];
+    let rest = [...messages.entries()];
     // One after the other: they share the user's quota at Chime with sending.
     while (rest.length) {
       let batch = rest.slice(0, BATCH_SIZE);
       try {
-        const { json, retryAfter } = await this.#request(waiting(wait, until), batch, signal);
+        const { json, retryAfter } = await this.#request(waiting(wait, until), batch.map(([, message]) => JSON.stringify(parameters(message))), signal);
         const items = list(members(json).results);
-        batch.forEach((key, i) => results.set(key, (messageId) => read(items[i], messageId, retryAfter)));
+        batch.forEach(([index, message], i) => (results[index] = read(items[i], message, retryAfter)));
       } catch (problem) {
         if (!(problem instanceof MessageStatusError)) throw problem;
         // One malformed message does not fail the others: they are requested again without it.
@@ -121,11 +116,11 @@ export class MessageStatusClient {
         if (malformed.length) batch = malformed;
         // A throttle or an invalid token would refuse the next request too.
         else if (problem.status !== 400) batch = rest;
-        for (const key of batch) results.set(key, (messageId) => ({ messageId, problem }));
+        for (const [index, { messageId }] of batch) results[index] = { messageId, problem };
       }
-      rest = rest.filter((key) => !results.has(key));
+      rest = rest.filter(([index]) => !results[index]);
     }
-    return messages.map(({ messageId }, i) => results.get(keys[i] ?? '')!(messageId));
+    return results;
   }
 
   /**
@@ -145,7 +140,9 @@ export class MessageStatusClient {
           last = result;
         } else if (!result.problem.retryable) {
           // The endpoint sees that a message is gone within one request, the client across requests.
-          if (last && result.problem.problem === 'message-not-found') Object.assign(result.problem, GONE);
+          if (last && result.problem.problem === 'message-not-found') {
+            Object.assign(result.problem, { problem: 'message-gone', status: 410 });
+          }
           reject(result.problem);
         }
       };
@@ -166,7 +163,7 @@ function waiting(wait = 0, until?: string): Record<string, string> {
 }
 
 /** The endpoint's response about a message. Another response has another message, or none. */
-function read(json: unknown, messageId: string, retryAfter?: number): MessageStatusResult {
+function read(json: unknown, { messageId }: Message, retryAfter?: number): MessageStatusResult {
   const item = members(json);
   const status = text(item.status);
   const detail = text(item.detail);

@@ -42,21 +42,23 @@ export interface Reading {
   isOwn: boolean;
 }
 
+/** The latest messages of a channel, with `prefetchOn: Connect`. */
+const DETAILS = 'CHANNEL_DETAILS';
 const EVENT = /^(?:(PENDING|FAILED|DENIED)_)?(CREATE|UPDATE|REDACT|DELETE)_CHANNEL_MESSAGE$/;
 
 /** The state that an event of the WebSocket reports, or undefined if it reports none. */
 export function messageFromWebSocket(event: WebSocketMessage): MessageState | undefined {
-  return EVENT.test(event?.type) ? read(event)[0]?.state : undefined;
+  return event?.type === DETAILS ? undefined : read(event)[0]?.state;
 }
 
 /** All that an event of the WebSocket, or a response of Chime or the endpoint, says about messages. */
 export function read(source: unknown): Reading[] {
   const { type, payload } = members(source);
-  if (!type) return readRecord(source);
+  if (payload === undefined) return readRecord(source);
   const record = typeof payload === 'string' ? parse(payload) : payload;
   const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
   if (event) return readMessage(members(record), prefix ?? 'SENT', change !== 'CREATE', prefix !== undefined);
-  return type === 'CHANNEL_DETAILS' ? readRecord(record) : [];
+  return type === DETAILS ? readRecord(record) : [];
 }
 
 function readRecord(json: unknown): Reading[] {
@@ -75,7 +77,7 @@ function readRecord(json: unknown): Reading[] {
 }
 
 function statusOf({ Status, status, problem }: Record<string, unknown>): string | undefined {
-  return problem ? undefined : (text(members(Status).Value) ?? text(status));
+  return problem ? undefined : text(members(Status).Value ?? status);
 }
 
 function readMessage(
@@ -90,12 +92,13 @@ function readMessage(
   if (!messageId) return [];
   const result = outcome({
     status: status ?? 'PENDING',
-    detail: text(members(record.Status).Detail) ?? text(record.detail) ?? '',
+    detail: text(members(record.Status).Detail ?? record.detail) ?? '',
   });
-  // Only a message that was sent can be updated.
-  const state = isUpdate ? { status: 'SENT', update: { ...result, at: time(record.LastUpdatedTimestamp) } } : result;
   return [{
-    state: { messageId, ...state },
+    // Only a message that was sent can be updated.
+    state: isUpdate
+      ? { messageId, status: 'SENT', update: { ...result, at: time(record.LastUpdatedTimestamp) } }
+      : { messageId, ...result },
     message: channelArn ? { channelArn, messageId, subChannelId } : undefined,
     isConfirmed: status !== undefined,
     isOwn: isOwn && record.Persistence !== 'NON_PERSISTENT',

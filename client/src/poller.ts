@@ -10,7 +10,7 @@ export interface Poll {
   /** Gets each result. The poller has set `due`; `onResult` may change that, or remove the poll. */
   onResult(result: MessageStatusResult): void;
 
-  // What the poller keeps.
+  /** When it was added. */
   since?: number;
   /** Failures in a row. */
   failures?: number;
@@ -18,8 +18,8 @@ export interface Poll {
 }
 
 export interface Poller {
-  /** Does nothing if the message is polled already. */
-  add(poll: Poll, due: number): void;
+  /** False if the message is polled already. */
+  add(poll: Poll, due: number): boolean;
   remove(poll: Poll): void;
   /** To be called after a change of `due`. */
   update(): void;
@@ -38,24 +38,25 @@ const MIN_PAUSE = 500;
 const MAX_PAUSE = 30_000;
 /** Most milliseconds of a retry-after. */
 const MAX_RETRY_AFTER = 3_600_000;
-/** Milliseconds after which to request a pending message again, if the endpoint does not say. */
-const DEFAULT_PAUSE = 4000;
+/** Milliseconds until a pending message is requested again, before jitter. */
+const PENDING_PAUSE = 2000;
 /** Most milliseconds until then, unless the endpoint says more. */
 const MAX_PENDING_PAUSE = 60_000;
 /** A request takes along messages that are due within this time. */
 const EARLY = 5000;
 /** The wait while messages are new. Others often follow soon and would have to wait for the end. */
-export const SHORT_WAIT = 3000;
+const SHORT_WAIT = 3000;
+/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
+const MAX_WAIT = 25_000;
 
 /**
  * Polls messages in shared requests: one request at a time, up to 20 messages each, the longest
  * overdue first. Each message has its own backoff, so a failing message does not delay the others.
- * `maxWait` says for how many milliseconds the endpoint may hold a request open, with new messages in
- * it or without.
+ * With `waits`, the endpoint holds a request open until there is a result.
  */
 export function createPoller(
   client: Pick<MessageStatusClient, 'getMany'>,
-  maxWait: (isNew: boolean) => number,
+  waits: boolean,
 ): Poller {
   const polls = new Set<Poll>();
   let request: { batch: Poll[]; wait: number; controller: AbortController } | undefined;
@@ -93,7 +94,7 @@ export function createPoller(
     // Others are not kept waiting.
     const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
     const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
-    const wait = Math.max(0, Math.min(maxWait(isNew), ...limits));
+    const wait = waits ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, ...limits)) : 0;
     const current = { batch, wait, controller: new AbortController() };
     request = current;
     const messages = batch.map((poll) => {
@@ -135,12 +136,13 @@ export function createPoller(
 
   return {
     add(poll, due) {
-      if (polls.has(poll)) return;
+      if (polls.has(poll)) return false;
       if (!polls.size) listen('addEventListener');
       poll.due = due;
       poll.since = now();
       polls.add(poll);
       update();
+      return true;
     },
     remove(poll) {
       if (polls.delete(poll) && !polls.size) listen('removeEventListener');
@@ -161,7 +163,7 @@ function pause(poll: Poll, result: MessageStatusResult, isEarly: boolean): numbe
   if (!problem && isEarly) return MIN_PAUSE;
   const ms = problem
     ? Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** poll.failures)
-    // Some gateways hide the header. A message that is pending for long is not decided within seconds.
-    : Math.max(retryAfter || DEFAULT_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
+    // A message that is pending for long is not decided within seconds.
+    : Math.max(PENDING_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
   return Math.max(MIN_PAUSE, retryAfter, ms * (0.5 + Math.random() / 2));
 }

@@ -55,7 +55,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
       return response.text();
     };
     const body = await cancellable(signal, receiveText, NO_RESPONSE).catch((cause) => {
-      throw new MessageStatusError(0, { title: `No response: ${cause}` }, undefined, cause);
+      throw new MessageStatusError(0, { title: `${cause}` }, undefined, cause);
     });
     // Undefined: a gateway's own response, or one that was cut off.
     const json = parse(body);
@@ -68,16 +68,15 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
     // React Native's URLSearchParams lacks most methods.
     const search = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
     const url = base + (search && (base.includes('?') ? '&' : '?') + search);
-    const method = items ? 'POST' : 'GET';
     // Around all of it, because the token function knows no signal.
     return cancellable(signal, async (signal) => {
       for (let refused: number | undefined; ; ) {
         const before = refreshes;
-        const attempt: Attempt = { method, messages: items?.length ?? 1 };
+        const attempt: Attempt = { messages: items?.length ?? 1 };
         try {
           const headers = { authorization: await authorization(refused), ...(items && { 'content-type': 'application/json' }) };
           const body = items ? `{"messages":[${items}]}` : null;
-          return await receive(url, { method, headers, body }, signal, attempt);
+          return await receive(url, { method: items ? 'POST' : 'GET', headers, body }, signal, attempt);
         } catch (error) {
           attempt.error = error;
           // Gateways refuse a token with 401 or, after an authorizer, with 403.

@@ -2,7 +2,7 @@ import type { Message, MessageStatusClient, MessageStatusResult } from './client
 import { list, members, parse, text } from './json.js';
 import { answeredAsOf, merge, type MessageState, type MessageStatus } from './merge.js';
 import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
-import { SHORT_WAIT, createPoller, now, type Poll, type Poller } from './poller.js';
+import { createPoller, now, type Poll, type Poller } from './poller.js';
 
 /** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
 export interface TrackerStorage {
@@ -26,17 +26,23 @@ const MAX_STORED = 200;
 const MAX_UNTRACKED = 500;
 /** Milliseconds over which requests are spread when the WebSocket is lost or back. */
 const JITTER = 3000;
-/** Milliseconds after which a live WebSocket should have reported a result. It doubles each time. */
+/** Milliseconds after which most flows have decided. */
+const FIRST = 800;
+/** Milliseconds after which a live WebSocket should have reported a result. */
 const GRACE = 5000;
-const MAX_GRACE = 300_000;
+/** Most milliseconds between two requests for a message, with a WebSocket and without. */
+const MAX_PAUSE_LIVE = 300_000;
+const MAX_PAUSE = 60_000;
 
 interface Entry {
   readonly poll: Poll;
   state?: MessageState | undefined;
   /** Chime said that it is or was pending. */
   isConfirmed: boolean;
-  /** How often it was found pending while the WebSocket was live and should report the result. */
-  checks: number;
+  /** It was pending while the WebSocket was live, which should report the result. */
+  isWatched: boolean;
+  /** When to request it again at the earliest, however often the WebSocket is lost. */
+  earliest: number;
   /** The state when the request was made. */
   requested?: MessageState | undefined;
   /** The WebSocket connection that reported the last update. */
@@ -59,8 +65,8 @@ export class MessageTracker {
 
   constructor({ client, storage, onChange }: MessageTrackerOptions) {
     this.#storage = storage;
-    // A long wait costs more Lambda time than requests with pauses, so only new messages are waited for.
-    this.#poller = createPoller(client, (isNew) => (isNew && !this.#isLive ? SHORT_WAIT : 0));
+    // Requests with pauses cost less Lambda time than those that wait, and pauses can follow the WebSocket.
+    this.#poller = createPoller(client, false);
     if (onChange) this.#listeners.add(onChange);
     this.#load();
   }
@@ -102,15 +108,15 @@ export class MessageTracker {
     for (const { poll } of this.#entries.values()) this.#poller.remove(poll);
   }
 
-  /** Spreads requests over `jitter` milliseconds: many users lose their WebSockets together. */
-  #setLive(isLive: boolean, jitter = JITTER): void {
+  #setLive(isLive: boolean): void {
     // While it is down, further attempts to connect change nothing.
     if (!isLive && !this.#isLive) return;
     this.#isLive = isLive;
     for (const entry of this.#entries.values()) {
-      const due = now() + jitter * Math.random();
+      // Many users lose their WebSockets together.
+      const due = Math.max(now() + JITTER * Math.random(), entry.earliest);
       entry.poll.due = isLive ? due : Math.min(due, entry.poll.due);
-      entry.checks = 0;
+      entry.isWatched = false;
     }
     this.#poller.update();
   }
@@ -143,7 +149,8 @@ export class MessageTracker {
   #add(message: Message): Entry {
     const entry: Entry = {
       isConfirmed: false,
-      checks: this.#isLive ? 1 : 0,
+      isWatched: false,
+      earliest: 0,
       poll: {
         message,
         due: Infinity,
@@ -166,23 +173,27 @@ export class MessageTracker {
     } else if (problem.problem === 'message-gone' || (problem.problem === 'message-not-found' && entry.isConfirmed)) {
       news = merge(state, { messageId: state.messageId, status: 'GONE' });
     }
-    const wasWatched = entry.checks > 0;
-    if (this.#isLive || problem) poll.due = now() + Math.min(MAX_GRACE, GRACE * 2 ** entry.checks++);
+    const { isWatched } = entry;
+    // The longer it is pending already, the less likely is a result within the next seconds.
+    const age = now() - (poll.since ?? 0);
+    entry.earliest = now() + Math.min(MAX_PAUSE, age / 2);
+    entry.isWatched = this.#isLive;
+    poll.due = this.#isLive || problem
+      ? now() + Math.min(MAX_PAUSE_LIVE, Math.max(GRACE, age))
+      : Math.max(poll.due, entry.earliest);
     // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
-    if (news && this.#set(entry, news) && wasWatched) this.#setLive(false, 0);
+    if (news && this.#set(entry, news) && isWatched) this.#setLive(false);
   }
 
   #set(entry: Entry, state: MessageState): boolean {
     if (JSON.stringify(state) === JSON.stringify(entry.state)) return false;
     entry.state = state;
-    if (!isPending(entry) || this.#isStopped) {
-      this.#poller.remove(entry.poll);
-      entry.checks = this.#isLive ? 1 : 0;
-    } else {
-      this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : 0));
+    if (!isPending(entry)) this.#poller.remove(entry.poll);
+    else if (!this.#isStopped && this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : FIRST))) {
+      entry.isWatched = this.#isLive;
     }
     this.#save();
-    for (const listener of [...this.#listeners]) {
+    for (const listener of this.#listeners) {
       try {
         listener(state);
       } catch (error) {
@@ -207,17 +218,13 @@ export class MessageTracker {
     const restore = (json: unknown) => {
       this.#isLoading = false;
       this.#read(list(parse(`${json}`)).filter(isReading), true);
-      for (const { poll } of this.#entries.values()) {
-        // The WebSocket may connect and bring results first.
-        poll.due = now() + JITTER * Math.random();
-      }
     };
     try {
       const json = this.#storage?.getItem(KEY);
       // React Native's storage is asynchronous.
-      this.#isLoading = typeof json === 'object' && !!json;
-      if (!this.#isLoading) restore(json);
-      else Promise.resolve(json).then(restore, restore).then(() => this.#save());
+      this.#isLoading = json instanceof Object;
+      if (json instanceof Object) json.then(restore, restore).then(() => this.#save());
+      else restore(json);
     } catch {
       // The browser forbids storage.
     }
@@ -229,7 +236,6 @@ function isPending({ state }: Entry): boolean {
 }
 
 function isReading(item: unknown): item is Reading {
-  const { state, message } = members(item);
-  const { messageId, status } = members(state);
-  return !!(text(messageId) && text(status) && text(members(message).channelArn));
+  const { messageId, status } = members(members(item).state);
+  return !!(text(messageId) && text(status));
 }

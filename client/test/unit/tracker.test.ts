@@ -53,24 +53,27 @@ test('while the WebSocket is live it makes no requests', async () => {
   assert.deepEqual(changes, [{ messageId: 'm1', status: 'PENDING' }, { messageId: 'm1', status: 'SENT' }]);
 });
 
-test('while the WebSocket is down it lets the endpoint wait', async () => {
-  const { tracker, observer, requests } = live(start([waiting(clock, () => (clock.now > 4000 ? 'SENT' : 'PENDING'))]));
+test('while the WebSocket is down it asks, with growing pauses', async () => {
+  const { tracker, observer, requests, state } = live(start([replyWith(() => (clock.now > 20_000 ? 'SENT' : 'PENDING'), { 'retry-after': '1' })]));
   observer.messagingSessionDidStop();
   tracker.track(response());
-  await clock.advance(6000);
+  await clock.advance(30_000);
   assert.deepEqual(tracker.get('m1'), { messageId: 'm1', status: 'SENT' });
-  assert.equal(requests[0]?.query.get('until'), 'any');
+  const pauses = requests.map(({ at }, i) => at - (requests[i - 1]?.at ?? 0)).slice(1);
+  assert.ok(pauses.every((ms, i) => ms >= Math.max(1000, (requests[i]?.at ?? 0) / 2 - 50)), `${pauses}`);
+  assert.ok(requests.length > 4 && requests.length < 12, `${requests.length}`);
+  assert.equal(state.maxInFlight, 1);
 });
 
 test('without any event of a session the WebSocket counts as down', async () => {
   const { tracker } = start([sent]);
   tracker.track(message);
-  await clock.advance(100);
+  await clock.advance(900);
   assert.equal(tracker.get('m1')?.status, 'SENT');
 });
 
 test('when the WebSocket is lost or back, a jittered pause of at most 3 seconds comes first', async () => {
-  for (const [random, at] of [[0, 50], [0.5, 1500], [0.999, 2997]] as const) {
+  for (const [random, at] of [[0, 50], [0.1, 300], [0.5, 1500], [0.999, 2997]] as const) {
     for (const change of ['messagingSessionDidStop', 'messagingSessionDidStartConnecting', 'messagingSessionDidStart'] as const) {
       mock.method(Math, 'random', () => random);
       const { tracker, observer, requests } = live(start([sent]));
@@ -138,7 +141,7 @@ test('a WebSocket that died silently is found out: by a message that stays pendi
   assert.equal(tracker.get('m1')?.status, 'SENT');
   // From now on the WebSocket counts as down.
   tracker.track(response('m2'));
-  await clock.advance(4500);
+  await clock.advance(7000);
   assert.equal(tracker.get('m2')?.status, 'SENT');
   // Until it says something.
   observer.messagingSessionDidReceiveMessage(event('CREATE', { MessageId: 'x' }));
@@ -174,7 +177,7 @@ test('not found: GONE if Chime said that it was pending, otherwise still pending
 test('GONE is corrected by a later event', async () => {
   const { tracker, observer } = start([replyWith(() => 'message-gone')]);
   tracker.track(response());
-  await clock.advance(100);
+  await clock.advance(900);
   for (const [type, expected] of [['PENDING_CREATE', 'GONE'], ['DENIED_CREATE', 'DENIED'], ['CREATE', 'SENT']] as const) {
     observer.messagingSessionDidReceiveMessage(event(type));
     assert.equal(tracker.get('m1')?.status, expected);
