@@ -1,5 +1,5 @@
-//! An HTTP API of API Gateway, as far as this function sees it: a JWT authorizer, and events in
-//! payload format 2.0. Its own answers have CORS headers, too, as those of an HTTP API have.
+//! A local HTTP API of API Gateway: a JWT authorizer, and events in payload format 2.0. Like an HTTP
+//! API, it adds CORS headers to its own responses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::user_arn;
 /// What Lambda's own limit would be.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 
-/// The gateway and what stands behind it.
+/// The gateway, and the parts that it calls.
 pub struct Gateway {
     pub app: App,
     pub issuer: Arc<Issuer>,
@@ -47,7 +47,7 @@ impl Gateway {
             .and_then(|value| value.strip_prefix("Bearer "))
             .and_then(|token| self.issuer.verify(token));
         match (claims, request.method.as_str(), request.path()) {
-            // A browser asks whether it may ask before it shows a token.
+            // A browser's preflight has no token.
             (_, "OPTIONS", "/send" | "/websocket-url") => {
                 self.with_cors(request, HttpResponse::new(204, "", ""))
             }
@@ -70,7 +70,7 @@ impl Gateway {
         }
     }
 
-    /// What lets a page read an answer that is not the function's.
+    /// Adds the CORS headers to a response of the gateway itself.
     fn with_cors(&self, request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
         let answer = answer.with("vary", "origin");
         let mut allowed = self.origins.split(',').map(str::trim);

@@ -1,4 +1,4 @@
-//! The demo page, on an origin of its own, so its requests to the gateway are cross-origin.
+//! The demo page. It has another origin than the gateway, so its requests are cross-origin.
 
 use std::io;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY, SECRET = "AKIDFAKECHIME", "fake-secret"
 
 
-# Whoever ends us ends what we have started.
+# A terminated run stops the processes that it started.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 

@@ -13,6 +13,14 @@
 //! | `session`, `event` | the WebSocket and its frames |
 //! | `control` | requests of tests: cut WebSockets, decide about a message |
 //! | `cors`, `record` | access for browsers; the record of calls |
+//!
+//! AWS does not document these; the fake does what suits the names in the API:
+//! - Lists and `CHANNEL_DETAILS` show a sender their own messages that are `PENDING` or `FAILED`.
+//! - The events of an update have the time of the update as `LastUpdatedTimestamp`.
+//! - After a refused update, the status is that of the update.
+//!
+//! The session of amazon-chime-sdk-js connects to `wss`. `tests/interop/plain-websocket.mjs` is a
+//! WebSocketAdapter for the plain port.
 
 mod control;
 mod cors;
@@ -51,27 +59,27 @@ use state::ChimeState;
 pub use operation::ApiOperation;
 pub use record::ChimeRequest;
 
-/// How a fake Chime is set up. The default is what most tests want: free ports on loopback, one
-/// pair of credentials, and every well-formed user known.
+/// Settings of a fake Chime. The defaults suit most tests: free ports on loopback, one pair of
+/// credentials, and every well-formed user is known.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen for HTTP; port 0 takes a free one.
+    /// Address for HTTP; port 0 takes a free one.
     pub http: SocketAddr,
-    /// Where to listen for HTTPS; port 0 takes a free one.
+    /// Address for HTTPS; port 0 takes a free one.
     pub https: SocketAddr,
-    /// The credentials that requests have to be signed with.
+    /// Credentials that requests must be signed with.
     pub credentials: Credentials,
-    /// The region that signatures have to be scoped to.
+    /// Region that signatures must be scoped to.
     pub region: String,
-    /// Who is known.
+    /// Known users.
     pub users: Users,
-    /// What becomes of a sent message whose `Metadata` does not choose.
+    /// Outcome of sent messages whose `Metadata` does not choose one.
     pub flow: FlowOutcome,
-    /// Whether a message that its flow has denied can still be asked about. Chime does not keep them.
+    /// Whether denied messages are kept. Chime does not keep them.
     pub keep_denied: bool,
-    /// How long a connection may be idle before the server closes it.
+    /// How long an idle connection stays open.
     pub keep_alive: Duration,
-    /// How many calls a user may make in a second, sending and asking together; more are throttled.
+    /// Calls per second and user, of all operations together; more are throttled.
     pub quota: Option<u32>,
 }
 
@@ -97,12 +105,12 @@ impl Default for Options {
     }
 }
 
-/// Which ARNs of users and bots are known.
+/// Known ARNs of users and bots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Users {
-    /// These and no others.
+    /// Only these.
     Only(Vec<String>),
-    /// Every well-formed one, but not these.
+    /// All well-formed ones except these.
     AllBut(Vec<String>),
 }
 
@@ -128,7 +136,7 @@ impl FakeChime {
     /// Starts on the tokio runtime that this is called on.
     ///
     /// # Errors
-    /// When a port is taken, with a text that names the address; or no certificate can be made.
+    /// If a port is taken, with a text that names the address; or if no certificate can be made.
     pub async fn start(options: Options) -> io::Result<FakeChime> {
         let authority = Authority::new()?;
         let service = Arc::new(Service::new(&options));
@@ -169,38 +177,38 @@ impl FakeChime {
         self.authority.ca_pem()
     }
 
-    /// Puts a message in place, or another one in its place. Its time begins now.
+    /// Adds or replaces a message. Its time starts now.
     pub fn put(&self, message: Message) {
         let clock = self.service.now();
         let mut state = self.service.state();
         state.put(message, &Map::new(), Instant::now(), clock);
     }
 
-    /// The statuses' faults, one for each GetChannelMessageStatus in order of arrival; replaces
-    /// what is left of an earlier script.
+    /// Faults for the next GetChannelMessageStatus calls, one each, in order of arrival. Replaces the
+    /// rest of an earlier script.
     pub fn script(&self, faults: Vec<Fault>) {
         self.service.state().script = faults.into();
     }
 
-    /// The fault of every GetChannelMessageStatus for which there is nothing else.
+    /// The fault of every GetChannelMessageStatus without another one.
     pub fn always(&self, fault: Option<Fault>) {
         self.service.state().always = fault;
     }
 
-    /// The faults of this message's GetChannelMessageStatus calls, one for each; they come before a
-    /// script's, and leave that as it is. An empty list takes away what was there.
+    /// Faults for this message's next GetChannelMessageStatus calls, one each. They precede the
+    /// script's and do not use it up. An empty list removes earlier ones.
     pub fn fault_for(&self, message_id: &str, faults: Vec<Fault>) {
         let faults = faults.into();
         let by_message = &mut self.service.state().by_message;
         by_message.insert(message_id.into(), faults);
     }
 
-    /// Turns its clock to so many seconds ahead of the machine's, or with a minus behind it.
+    /// Sets its clock this many seconds ahead of the machine's; negative values are behind it.
     pub fn turn_clock(&self, seconds_ahead: i64) {
         self.service.state().seconds_ahead = seconds_ahead;
     }
 
-    /// All calls on record, in order of arrival. Warm-ups are none.
+    /// All recorded calls, in order of arrival, without warm-ups.
     pub fn calls(&self) -> Vec<ChimeRequest> {
         self.service.state().calls.values().cloned().collect()
     }
@@ -212,14 +220,14 @@ impl FakeChime {
         calls
     }
 
-    /// Begins the record anew, that of warm-ups too. Calls in flight still count as such.
+    /// Clears the record, including that of warm-ups. Calls in flight still count as in flight.
     pub fn forget_calls(&self) {
         let mut state = self.service.state();
         state.calls.clear();
         state.warm_ups = 0;
     }
 
-    /// How many times somebody opened a connection with an unsigned `GET /`.
+    /// Number of unsigned `GET /` requests, which only open a connection.
     pub fn warm_ups(&self) -> usize {
         self.service.state().warm_ups
     }
@@ -265,12 +273,12 @@ impl FakeChime {
         self.service.state().sessions.refusals.push_back(code);
     }
 
-    /// How many connections are open, over both ports.
+    /// Number of open connections of both ports.
     pub fn open_connections(&self) -> usize {
         self.http.open_connections() + self.https.open_connections()
     }
 
-    /// Closes all connections, whatever they are at, and returns when they are closed.
+    /// Closes all connections, also busy ones, and returns when they are closed.
     pub async fn close_connections(&self) {
         self.http.close_connections().await;
         self.https.close_connections().await;
@@ -288,7 +296,7 @@ struct Service {
     state: Mutex<ChimeState>,
 }
 
-/// The user that calls, and the channel that the call is about; both are checked.
+/// The validated caller, and the channel of the call.
 struct Caller<'a> {
     bearer: &'a str,
     channel_arn: &'a str,
@@ -360,7 +368,7 @@ impl Service {
         }
     }
 
-    /// A test that failed while it held the lock has said so; the others may go on.
+    /// A test that panicked while it held the lock has failed already; others can continue.
     fn state(&self) -> MutexGuard<'_, ChimeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -435,7 +443,7 @@ impl Service {
         }
     }
 
-    /// What AWS refuses before the service itself has a look, and what no fault can hide.
+    /// Rejections that precede the service itself, and every fault.
     fn refuse_early(&self, request: &HttpRequest, target: &RequestTarget) -> Option<ServiceError> {
         if target.operation == ApiOperation::Unknown {
             return Some(ServiceError::unknown_operation());
@@ -459,7 +467,7 @@ impl Service {
         }
     }
 
-    /// The answer of a service that works.
+    /// The response of a working service.
     fn operate(
         self: &Arc<Self>,
         request: &HttpRequest,
@@ -529,7 +537,7 @@ fn json_answer(status: u16, body: &Value) -> HttpResponse {
     HttpResponse::new(status, "application/json", body.to_string())
 }
 
-/// Adds what every answer of AWS's bears. SDKs set their clock by the date.
+/// Adds the headers of every AWS response. SDKs correct their clock by the date.
 fn complete(answer: HttpResponse, request_id: &str, now: OffsetDateTime) -> HttpResponse {
     let format = format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"

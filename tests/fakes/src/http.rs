@@ -1,8 +1,7 @@
 //! An HTTP/1.1 server, small enough to misbehave on purpose.
 //!
-//! A library server keeps its promises: it never resets in the middle of a head, and never says a
-//! length that is not true. The code under test has to survive peers that do, so this server writes
-//! its own bytes. It speaks over TCP or TLS, keeps connections alive, and takes request bodies with
+//! A library server keeps to the protocol: it never resets in the middle of a head and never sends a
+//! wrong length. The code under test must survive servers that do, so this one writes its own bytes. It speaks over TCP or TLS, keeps connections alive, and takes request bodies with
 //! a `content-length` or in chunks.
 
 use std::future::{Future, pending};
@@ -22,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// More than any client of ours sends; enough to stop one that never ends its head.
+/// More than our clients send; enough to stop one that never ends its head.
 const MAX_HEAD: usize = 256 * 1024;
 const MAX_BODY: usize = 64 * 1024 * 1024;
 const MAX_HEADERS: usize = 128;
@@ -97,7 +96,7 @@ impl HttpRequest {
             .map_or(self.target.as_str(), |(path, _)| path)
     }
 
-    /// The query, undecoded and without its question mark; empty when there is none.
+    /// The query, undecoded and without its question mark; may be empty.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -156,7 +155,7 @@ pub enum WireReply {
     StallInBody(HttpResponse),
     /// Sends the answer one byte at a time, with this pause before each.
     Drip(HttpResponse, Duration),
-    /// Says nothing until the client leaves or the server stops.
+    /// Sends nothing until the client leaves or the server stops.
     Hang,
     /// Sends these bytes in place of a response, and closes.
     Raw(Vec<u8>),
@@ -214,9 +213,9 @@ impl From<HttpResponse> for WireReply {
     }
 }
 
-/// Is told how an exchange ends: `finishing` and then dropped just before the last bytes of the
-/// reply go out, so that a client that has its answer finds the record complete; or dropped untold
-/// when the client left or the server stopped first.
+/// Observes how an exchange ends. Just before the last bytes of the reply go out, `finishing` is
+/// called and the observer is dropped, so the record is complete when the client has its response. If
+/// the client leaves or the server stops first, it is only dropped.
 pub trait ReplyObserver: Send {
     /// The last bytes of the reply are about to go out.
     fn finishing(&mut self, at: Instant);
@@ -238,11 +237,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 /// The code that serves a connection after a 101. The connection closes when its future ends.
 pub type Upgrade = Box<dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// A reply, and who wants to know how it ends.
+/// A reply and its observer.
 pub struct ObservedReply {
-    /// What to do.
+    /// The reply.
     pub reply: WireReply,
-    /// Who wants to know.
+    /// The observer.
     pub observer: Option<Box<dyn ReplyObserver>>,
     /// The protocol that follows the reply, which is then a 101.
     pub upgrade: Option<Upgrade>,
@@ -763,7 +762,7 @@ impl<W: WireStream> Connection<W> {
         }
     }
 
-    /// Writes everything, and tells the observer before the last piece.
+    /// Writes everything, and calls the observer before the last piece.
     async fn write(
         &mut self,
         bytes: &[u8],
@@ -789,7 +788,7 @@ fn finish(observer: &mut Option<Box<dyn ReplyObserver>>) {
     }
 }
 
-/// FlowStatus line and headers, with the body's own length or another one.
+/// Status line and headers, with the body's own length or another one.
 fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     for (name, value) in &answer.headers {

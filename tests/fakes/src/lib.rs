@@ -6,15 +6,15 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`http`] | the server, and every way in which it can misbehave |
+//! | [`http`] | the server, and the faults it can have |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`sigv4`] | verifying signatures in headers and URLs |
-//! | [`arn`] | the names Chime knows things by |
+//! | [`arn`] | ARNs of users and channels |
 //! | [`service_error`] | Chime's errors in Chime's wire form |
-//! | [`flow`] | messages, and what a channel flow makes of them |
-//! | [`fault`] | what a test can make go wrong |
+//! | [`flow`] | messages, and the outcomes of channel flows |
+//! | [`fault`] | faults of GetChannelMessageStatus |
 //! | [`chime`] | [`chime::FakeChime`]: the API, the WebSocket, and the record of calls |
-//! | [`oracle`] | who an event vouches for, in a reading that owes the function's own nothing |
+//! | [`oracle`] | the identity in an event, read independently of the function |
 //! | [`lambda`] | [`lambda::FakeLambda`]: runs our binary as Lambda does |
 
 pub mod arn;

@@ -26,7 +26,7 @@ pub struct Credentials {
     pub access_key_id: String,
     /// The secret access key.
     pub secret_access_key: String,
-    /// With one, a request must bear it in `x-amz-security-token`; without, must not bear any.
+    /// If set, requests must have it in `x-amz-security-token`; otherwise they must have none.
     pub session_token: Option<String>,
     /// Whether the session is over: every request is refused as expired.
     pub expired: bool,
@@ -47,7 +47,7 @@ pub struct Verifier {
 /// over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignatureError {
-    /// There is no signature at all.
+    /// The request is not signed.
     MissingAuthenticationToken,
     /// There is one, and parts of it are missing or unreadable: AWS names them.
     IncompleteSignature(String),
@@ -794,7 +794,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_good_for_five_minutes_on_either_side() {
+    fn signatures_are_valid_five_minutes_before_and_after_their_date() {
         let verifier = verifier("chime");
         let request = signed_with(&verifier, &SIGNED);
         let minutes = |n: u64| std::time::Duration::from_secs(60 * n);

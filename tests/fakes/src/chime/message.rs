@@ -57,7 +57,7 @@ enum Stage {
     Update(Map<String, Value>),
 }
 
-/// A change of a message that its sender, or every member of the channel, is told of.
+/// A change of a message, for the event to its sender or to all members of the channel.
 #[derive(Debug)]
 pub(super) struct Change {
     /// `PENDING`, `FAILED`, `DENIED`, or `SENT`.

@@ -68,7 +68,7 @@ impl ChimeState {
         Some(stored)
     }
 
-    /// Tells those concerned of the message's present state.
+    /// Sends the event of the message's present state.
     pub(super) fn announce_change(&mut self, channel_arn: &str, message_id: &str, now: Instant) {
         let key = (channel_arn.to_owned(), message_id.to_owned());
         if let Some(stored) = self.messages.get_mut(&key) {
@@ -77,7 +77,7 @@ impl ChimeState {
         }
     }
 
-    /// Tells all members that a message was redacted or deleted.
+    /// Sends all members the event that a message was redacted or deleted.
     pub(super) fn announce_removal(
         &mut self,
         channel_arn: &str,
