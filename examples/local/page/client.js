@@ -78,11 +78,12 @@ var GATHER = 50;
 var MIN_PAUSE = 500;
 var MAX_PAUSE = 3e4;
 var MAX_RETRY_AFTER = 36e5;
-var DEFAULT_PAUSE = 4e3;
+var PENDING_PAUSE = 2e3;
 var MAX_PENDING_PAUSE = 6e4;
 var EARLY = 5e3;
 var SHORT_WAIT = 3e3;
-function createPoller(client, maxWait) {
+var MAX_WAIT = 25e3;
+function createPoller(client, waits) {
   const polls = /* @__PURE__ */ new Set();
   let request;
   let timeout;
@@ -115,7 +116,7 @@ function createPoller(client, maxWait) {
     const batch = overdue(EARLY).slice(0, BATCH_SIZE);
     const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
     const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
-    const wait = Math.max(0, Math.min(maxWait(isNew), ...limits));
+    const wait = waits ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, ...limits)) : 0;
     const current = { batch, wait, controller: new AbortController() };
     request = current;
     const messages = batch.map((poll) => {
@@ -152,13 +153,14 @@ function createPoller(client, maxWait) {
   return {
     add(poll, due) {
       if (polls.has(poll))
-        return;
+        return false;
       if (!polls.size)
         listen("addEventListener");
       poll.due = due;
       poll.since = now();
       polls.add(poll);
       update();
+      return true;
     },
     remove(poll) {
       if (polls.delete(poll) && !polls.size)
@@ -177,7 +179,7 @@ function pause(poll, result, isEarly) {
   poll.failures = problem ? (poll.failures ?? 0) + 1 : 0;
   if (!problem && isEarly)
     return MIN_PAUSE;
-  const ms = problem ? Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** poll.failures) : Math.max(retryAfter || DEFAULT_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
+  const ms = problem ? Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** poll.failures) : Math.max(PENDING_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
   return Math.max(MIN_PAUSE, retryAfter, ms * (0.5 + Math.random() / 2));
 }
 
@@ -213,7 +215,7 @@ function createSendRequest(options) {
       return response.text();
     };
     const body = await cancellable(signal, receiveText, NO_RESPONSE).catch((cause) => {
-      throw new MessageStatusError(0, { title: `No response: ${cause}` }, void 0, cause);
+      throw new MessageStatusError(0, { title: `${cause}` }, void 0, cause);
     });
     const json = parse(body);
     const { status = 0 } = attempt;
@@ -224,15 +226,14 @@ function createSendRequest(options) {
   return (query, items, signal) => {
     const search = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
     const url = base + (search && (base.includes("?") ? "&" : "?") + search);
-    const method = items ? "POST" : "GET";
     return cancellable(signal, async (signal2) => {
       for (let refused; ; ) {
         const before = refreshes;
-        const attempt = { method, messages: items?.length ?? 1 };
+        const attempt = { messages: items?.length ?? 1 };
         try {
           const headers = { authorization: await authorization(refused), ...items && { "content-type": "application/json" } };
           const body = items ? `{"messages":[${items}]}` : null;
-          return await receive(url, { method, headers, body }, signal2, attempt);
+          return await receive(url, { method: items ? "POST" : "GET", headers, body }, signal2, attempt);
         } catch (error) {
           attempt.error = error;
           const isRefused = error instanceof MessageStatusError && (error.status === 401 || error.problem === "forbidden");
@@ -257,18 +258,16 @@ var MessageStatusTimeoutError = class extends Error {
     this.last = last;
   }
 };
-var MAX_WAIT = 25e3;
-var GONE = { problem: "message-gone", status: 410 };
 var MessageStatusClient = class {
   #request;
-  #poller = createPoller(this, (isNew) => isNew ? SHORT_WAIT : MAX_WAIT);
+  #poller = createPoller(this, true);
   constructor(options) {
     this.#request = createSendRequest(options);
   }
   /** Requests the status of one message once. */
   async get(message, { wait, signal } = {}) {
     const response = await this.#request({ ...parameters(message), ...waiting(wait) }, void 0, signal);
-    const result = read(response.json, message.messageId, response.retryAfter);
+    const result = read(response.json, message, response.retryAfter);
     if (result.problem)
       throw result.problem;
     return result;
@@ -278,15 +277,14 @@ var MessageStatusClient = class {
    * messages. If a request fails, the failure is the problem of each of its messages.
    */
   async getMany(messages, { wait, until, signal } = {}) {
-    const keys = messages.map((message) => JSON.stringify(parameters(message)));
-    const results = /* @__PURE__ */ new Map();
-    let rest = [...new Set(keys)];
+    const results = [];
+    let rest = [...messages.entries()];
     while (rest.length) {
       let batch = rest.slice(0, BATCH_SIZE);
       try {
-        const { json, retryAfter } = await this.#request(waiting(wait, until), batch, signal);
+        const { json, retryAfter } = await this.#request(waiting(wait, until), batch.map(([, message]) => JSON.stringify(parameters(message))), signal);
         const items = list(members(json).results);
-        batch.forEach((key, i) => results.set(key, (messageId) => read(items[i], messageId, retryAfter)));
+        batch.forEach(([index, message], i) => results[index] = read(items[i], message, retryAfter));
       } catch (problem) {
         if (!(problem instanceof MessageStatusError))
           throw problem;
@@ -295,12 +293,12 @@ var MessageStatusClient = class {
           batch = malformed;
         else if (problem.status !== 400)
           batch = rest;
-        for (const key of batch)
-          results.set(key, (messageId) => ({ messageId, problem }));
+        for (const [index, { messageId }] of batch)
+          results[index] = { messageId, problem };
       }
-      rest = rest.filter((key) => !results.has(key));
+      rest = rest.filter(([index]) => !results[index]);
     }
-    return messages.map(({ messageId }, i) => results.get(keys[i] ?? "")(messageId));
+    return results;
   }
   /**
    * Waits until the message is no longer `PENDING`, through throttles, failures and being offline.
@@ -320,8 +318,9 @@ var MessageStatusClient = class {
             resolve(result);
           last = result;
         } else if (!result.problem.retryable) {
-          if (last && result.problem.problem === "message-not-found")
-            Object.assign(result.problem, GONE);
+          if (last && result.problem.problem === "message-not-found") {
+            Object.assign(result.problem, { problem: "message-gone", status: 410 });
+          }
           reject(result.problem);
         }
       };
@@ -337,7 +336,7 @@ function parameters({ channelArn, messageId, subChannelId }) {
 function waiting(wait = 0, until) {
   return wait >= 1 ? { wait: `${Math.floor(wait)}`, ...until && { until } } : {};
 }
-function read(json, messageId, retryAfter) {
+function read(json, { messageId }, retryAfter) {
   const item = members(json);
   const status = text(item.status);
   const detail = text(item.detail);
@@ -384,19 +383,20 @@ function strongest(ranks, states) {
 }
 
 // dist/esm/messages.js
+var DETAILS = "CHANNEL_DETAILS";
 var EVENT = /^(?:(PENDING|FAILED|DENIED)_)?(CREATE|UPDATE|REDACT|DELETE)_CHANNEL_MESSAGE$/;
 function messageFromWebSocket(event) {
-  return EVENT.test(event?.type) ? read2(event)[0]?.state : void 0;
+  return event?.type === DETAILS ? void 0 : read2(event)[0]?.state;
 }
 function read2(source) {
   const { type, payload } = members(source);
-  if (!type)
+  if (payload === void 0)
     return readRecord(source);
   const record = typeof payload === "string" ? parse(payload) : payload;
   const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
   if (event)
     return readMessage(members(record), prefix ?? "SENT", change !== "CREATE", prefix !== void 0);
-  return type === "CHANNEL_DETAILS" ? readRecord(record) : [];
+  return type === DETAILS ? readRecord(record) : [];
 }
 function readRecord(json) {
   const record = members(json);
@@ -412,7 +412,7 @@ function readRecord(json) {
   return results ? list(results).flatMap(readRecord) : readMessage(record, statusOf(record));
 }
 function statusOf({ Status, status, problem }) {
-  return problem ? void 0 : text(members(Status).Value) ?? text(status);
+  return problem ? void 0 : text(members(Status).Value ?? status);
 }
 function readMessage(record, status, isUpdate = false, isOwn = false) {
   const channelArn = text(record.ChannelArn ?? record.channelArn);
@@ -422,11 +422,11 @@ function readMessage(record, status, isUpdate = false, isOwn = false) {
     return [];
   const result = outcome({
     status: status ?? "PENDING",
-    detail: text(members(record.Status).Detail) ?? text(record.detail) ?? ""
+    detail: text(members(record.Status).Detail ?? record.detail) ?? ""
   });
-  const state = isUpdate ? { status: "SENT", update: { ...result, at: time(record.LastUpdatedTimestamp) } } : result;
   return [{
-    state: { messageId, ...state },
+    // Only a message that was sent can be updated.
+    state: isUpdate ? { messageId, status: "SENT", update: { ...result, at: time(record.LastUpdatedTimestamp) } } : { messageId, ...result },
     message: channelArn ? { channelArn, messageId, subChannelId } : void 0,
     isConfirmed: status !== void 0,
     isOwn: isOwn && record.Persistence !== "NON_PERSISTENT"
@@ -441,8 +441,10 @@ var KEY = "chime-message-status";
 var MAX_STORED = 200;
 var MAX_UNTRACKED = 500;
 var JITTER = 3e3;
+var FIRST = 800;
 var GRACE = 5e3;
-var MAX_GRACE = 3e5;
+var MAX_PAUSE_LIVE = 3e5;
+var MAX_PAUSE2 = 6e4;
 var MessageTracker = class {
   #storage;
   #poller;
@@ -481,7 +483,7 @@ var MessageTracker = class {
       return () => void this.#listeners.delete(listener);
     };
     this.#storage = storage;
-    this.#poller = createPoller(client, (isNew) => isNew && !this.#isLive ? SHORT_WAIT : 0);
+    this.#poller = createPoller(client, false);
     if (onChange)
       this.#listeners.add(onChange);
     this.#load();
@@ -499,15 +501,14 @@ var MessageTracker = class {
     for (const { poll } of this.#entries.values())
       this.#poller.remove(poll);
   }
-  /** Spreads requests over `jitter` milliseconds: many users lose their WebSockets together. */
-  #setLive(isLive, jitter = JITTER) {
+  #setLive(isLive) {
     if (!isLive && !this.#isLive)
       return;
     this.#isLive = isLive;
     for (const entry of this.#entries.values()) {
-      const due = now() + jitter * Math.random();
+      const due = Math.max(now() + JITTER * Math.random(), entry.earliest);
       entry.poll.due = isLive ? due : Math.min(due, entry.poll.due);
-      entry.checks = 0;
+      entry.isWatched = false;
     }
     this.#poller.update();
   }
@@ -540,7 +541,8 @@ var MessageTracker = class {
   #add(message) {
     const entry = {
       isConfirmed: false,
-      checks: this.#isLive ? 1 : 0,
+      isWatched: false,
+      earliest: 0,
       poll: {
         message,
         due: Infinity,
@@ -562,24 +564,25 @@ var MessageTracker = class {
     } else if (problem.problem === "message-gone" || problem.problem === "message-not-found" && entry.isConfirmed) {
       news = merge(state, { messageId: state.messageId, status: "GONE" });
     }
-    const wasWatched = entry.checks > 0;
-    if (this.#isLive || problem)
-      poll.due = now() + Math.min(MAX_GRACE, GRACE * 2 ** entry.checks++);
-    if (news && this.#set(entry, news) && wasWatched)
-      this.#setLive(false, 0);
+    const { isWatched } = entry;
+    const age = now() - (poll.since ?? 0);
+    entry.earliest = now() + Math.min(MAX_PAUSE2, age / 2);
+    entry.isWatched = this.#isLive;
+    poll.due = this.#isLive || problem ? now() + Math.min(MAX_PAUSE_LIVE, Math.max(GRACE, age)) : Math.max(poll.due, entry.earliest);
+    if (news && this.#set(entry, news) && isWatched)
+      this.#setLive(false);
   }
   #set(entry, state) {
     if (JSON.stringify(state) === JSON.stringify(entry.state))
       return false;
     entry.state = state;
-    if (!isPending(entry) || this.#isStopped) {
+    if (!isPending(entry))
       this.#poller.remove(entry.poll);
-      entry.checks = this.#isLive ? 1 : 0;
-    } else {
-      this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : 0));
+    else if (!this.#isStopped && this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : FIRST))) {
+      entry.isWatched = this.#isLive;
     }
     this.#save();
-    for (const listener of [...this.#listeners]) {
+    for (const listener of this.#listeners) {
       try {
         listener(state);
       } catch (error) {
@@ -602,17 +605,14 @@ var MessageTracker = class {
     const restore = (json) => {
       this.#isLoading = false;
       this.#read(list(parse(`${json}`)).filter(isReading), true);
-      for (const { poll } of this.#entries.values()) {
-        poll.due = now() + JITTER * Math.random();
-      }
     };
     try {
       const json = this.#storage?.getItem(KEY);
-      this.#isLoading = typeof json === "object" && !!json;
-      if (!this.#isLoading)
-        restore(json);
+      this.#isLoading = json instanceof Object;
+      if (json instanceof Object)
+        json.then(restore, restore).then(() => this.#save());
       else
-        Promise.resolve(json).then(restore, restore).then(() => this.#save());
+        restore(json);
     } catch {
     }
   }
@@ -621,9 +621,8 @@ function isPending({ state }) {
   return state?.status === "PENDING" || state?.update?.status === "PENDING";
 }
 function isReading(item) {
-  const { state, message } = members(item);
-  const { messageId, status } = members(state);
-  return !!(text(messageId) && text(status) && text(members(message).channelArn));
+  const { messageId, status } = members(members(item).state);
+  return !!(text(messageId) && text(status));
 }
 export {
   MessageStatusClient,
