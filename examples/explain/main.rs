@@ -92,7 +92,7 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
     })?;
     let (event_source, identity) = Identity::of(&event);
     identity::event_source(event_source);
-    let route = match Target::find(&event, true) {
+    let route = match Target::find(&event, config.answers_preflights()) {
         Ok(Target::Route(route)) => route,
         Ok(Target::Preflight) => {
             say("request", "a CORS preflight, which needs no identity");
