@@ -111,6 +111,21 @@ fn the_openapi_document_has_exactly_the_operations_of_the_table() {
 }
 
 #[test]
+fn the_allow_header_of_the_openapi_document_lists_the_methods_of_each_path() {
+    let document = yaml("openapi.yaml");
+    let values = document["components"]["headers"]["allow"]["schema"]["enum"].as_array();
+    let values: BTreeSet<String> = values.expect("values").iter().map(text).collect();
+    let paths: BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
+    let expected = paths.into_iter().flat_map(|path| {
+        let routes = ROUTES.iter().filter(|route| route.path == path);
+        let methods: Vec<_> = routes.flat_map(|route| route.methods).copied().collect();
+        let methods = methods.join(", ");
+        [format!("{methods}, OPTIONS"), methods]
+    });
+    assert_eq!(values, expected.collect());
+}
+
+#[test]
 fn the_events_of_every_template_have_exactly_the_operations_of_the_table() {
     for (file, template) in function_templates() {
         let functions = resources(&template, FUNCTION_TYPE).filter(|f| is_our_function(f));
