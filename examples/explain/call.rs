@@ -9,16 +9,16 @@ use chime_message_status::config::Config;
 use chime_message_status::domain::{AppInstanceUserArn, MessageRef};
 use chime_message_status::problem::Problem;
 
-use crate::Refused;
+use crate::Failed;
 use crate::page::say;
 
 /// Pause between two calls. The quota of a user at Chime is as small as 5 calls a second.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Refused> {
+pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Failed> {
     let chime = client(config).await.map_err(|error| {
         say("Chime", &format!("could not be called: {error}"));
-        Refused
+        Failed
     })?;
     let caller = operation.caller();
     let mut outcome = Ok(());
@@ -36,7 +36,7 @@ pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Re
                 for line in meaning(&error, caller.user(), message) {
                     say("", &line);
                 }
-                outcome = Err(Refused);
+                outcome = Err(Failed);
             }
         }
     }

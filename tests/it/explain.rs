@@ -190,7 +190,7 @@ async fn events_of_every_event_source_map_to_their_user() {
         let output = explain(sample(event), &[], &variables).await;
         let maps = format!("maps to     {arn}\n");
         output.assert(0, &[gateway, authorizer, claim, &maps, "own app instance"]);
-        output.assert_without("refused");
+        output.assert_without("problem     ");
     }
 }
 
@@ -210,7 +210,7 @@ async fn preflights_need_no_identity_and_need_allowed_origins() {
     let output = explain(sample("preflight"), &[], &[variables[0], origins]).await;
     output.assert(0, &["a CORS preflight, which needs no identity"]);
     let output = explain(sample("preflight"), &[], &variables).await;
-    output.assert(1, &["refused     method-not-allowed (405)"]);
+    output.assert(1, &["problem     method-not-allowed (405)"]);
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn refused_sample_events_report_the_problem_and_the_reason() {
     output.assert(
         1,
         &[
-            "refused     unauthenticated (401)",
+            "problem     unauthenticated (401)",
             "The event has no identity. Usually the route has no authorizer: attach one.",
         ],
     );
@@ -228,7 +228,7 @@ async fn refused_sample_events_report_the_problem_and_the_reason() {
     output.assert(
         1,
         &[
-            "refused     identity-not-mapped (403)",
+            "problem     identity-not-mapped (403)",
             "The identity has no {sub}.",
             "token_use, username",
         ],
@@ -237,7 +237,7 @@ async fn refused_sample_events_report_the_problem_and_the_reason() {
     output.assert(
         1,
         &[
-            "refused     invalid-request (400)",
+            "problem     invalid-request (400)",
             "channelArn: It must be a channel of the caller's own app instance.",
             &format!("The caller's channels are {APP_INSTANCE}/channel/"),
             &user(ALICE),
@@ -305,7 +305,7 @@ async fn claims_that_do_not_map_to_a_user_are_explained() {
             ("AWS_REGION", "us-east-1"),
         ];
         let output = explain(event, &[], &variables).await;
-        output.assert(1, &["refused     identity-not-mapped (403)", reason]);
+        output.assert(1, &["problem     identity-not-mapped (403)", reason]);
     }
 }
 
@@ -338,7 +338,7 @@ async fn sessions_of_another_role_are_unauthenticated() {
     output.assert(
         1,
         &[
-            "refused     unauthenticated (401)",
+            "problem     unauthenticated (401)",
             "a session of a role other than SESSION_ROLE_ARN",
         ],
     );
@@ -351,7 +351,7 @@ async fn signers_without_a_session_name_of_their_own_are_not_mapped() {
     output.assert(
         1,
         &[
-            "refused     identity-not-mapped (403)",
+            "problem     identity-not-mapped (403)",
             "names       (none that a pattern can use)",
             "not signed in a role session, so it has no {roleSessionName}",
         ],
@@ -361,7 +361,7 @@ async fn signers_without_a_session_name_of_their_own_are_not_mapped() {
         output.assert(
             1,
             &[
-                "refused     identity-not-mapped (403)",
+                "problem     identity-not-mapped (403)",
                 "All users of an identity pool have the same {roleSessionName}.",
                 "Use {cognitoIdentityId}.",
             ],
@@ -384,7 +384,7 @@ async fn payloads_that_are_not_events_are_internal_errors() {
     let pattern = user_pattern("sub");
     for text in ["", "{}", r#"{"sub":"alice"}"#] {
         let output = explain(text, &[], &[("APP_INSTANCE_USER_ARN", &pattern)]).await;
-        output.assert(1, &["refused     internal-error (500)", "files in events/"]);
+        output.assert(1, &["problem     internal-error (500)", "files in events/"]);
     }
 }
 
