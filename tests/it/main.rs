@@ -18,6 +18,7 @@ mod explain;
 mod identity;
 mod identity_properties;
 mod logging;
+mod operations;
 mod robustness;
 mod upstream_errors;
 mod validation;
