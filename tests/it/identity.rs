@@ -470,7 +470,7 @@ async fn of_many_at_once_none_gets_the_bearer_or_the_answer_of_another() {
     let env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "50")]).await;
     let asked = (0..MANY).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));
-        let detail = format!("what became of {index}");
+        let detail = format!("result {index}");
         let fate = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
         env.seed_message(&id, &user(&sender), fate);
         // Answers come in another order than questions: 7 has no divisor in common with 50.

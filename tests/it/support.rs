@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fakes::chime::{ApiOperation, ChimeRequest, FakeChime, Options};
+use fakes::chime::{ChimeRequest, FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use fakes::lambda::{FakeLambda, InvocationResult};
 use serde_json::{Value, json};
@@ -151,9 +151,9 @@ impl TestEnv {
         ask_function(&self.function, &event.into(), Some(deadline)).await
     }
 
-    /// The calls for statuses that reached Chime.
+    /// Every call that reached Chime, whatever its operation. The warm-up is not one.
     pub fn calls(&self) -> Vec<ChimeRequest> {
-        self.chime.calls_of(ApiOperation::GetChannelMessageStatus)
+        self.chime.calls()
     }
 
     /// The record of the request with this id.
