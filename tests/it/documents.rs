@@ -196,6 +196,11 @@ impl Repository {
         {
             return Some(format!("no example is named {example}"));
         }
+        if let Some(template) = after(&["-t"]).and_then(|words| words.first())
+            && !self.exists(template)
+        {
+            return Some(format!("no template is named {template}"));
+        }
         if let ["make", target, ..] = words[..]
             && !self.make_targets.contains(target)
         {
@@ -214,8 +219,7 @@ impl Repository {
         if is_variable && !VARIABLES.contains(&name) && !OTHER_VARIABLES.contains(&name) {
             return Some(format!("{name} is not a variable of the configuration"));
         }
-        let is_path = FOLDERS.iter().any(|folder| word.starts_with(folder))
-            || word.ends_with(".yaml") && !word.contains('/');
+        let is_path = FOLDERS.iter().any(|folder| word.starts_with(folder));
         (is_path && !is_placeholder(word) && !self.exists(word))
             .then(|| format!("{word} does not exist"))
     }

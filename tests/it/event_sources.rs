@@ -1,4 +1,4 @@
-//! Every file in `events/`, and what its front door stands for.
+//! Every file in `events/`, and the event source that it represents.
 
 use std::time::Duration;
 

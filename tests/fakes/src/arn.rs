@@ -1,32 +1,31 @@
-//! The names that Chime knows users and channels by.
+//! ARNs of users, bots and channels.
 //!
-//! Written apart from the function's own parsing: the two have to agree, and would not be tested
-//! against each other if they were one.
+//! This parser shares no code with the function's. Otherwise a mistake in it would not be seen.
 
-/// What an ARN of ours names within its app instance.
+/// The kind of resource that an ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An AppInstanceUser.
     User,
-    /// An AppInstanceBot, which may send and ask as a user may.
+    /// An AppInstanceBot, which may call like a user.
     Bot,
     /// A channel.
     Channel,
 }
 
-/// A well-formed ARN of something that belongs to an app instance.
+/// A well-formed ARN of a resource in an app instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arn<'a> {
     /// The app instance's own ARN.
     pub app_instance: &'a str,
-    /// What it names.
+    /// The kind of the resource.
     pub kind: Kind,
     /// The id of the user, bot or channel.
     pub id: &'a str,
 }
 
 impl<'a> Arn<'a> {
-    /// Reads an ARN; `None` unless it is well-formed in every part.
+    /// Parses an ARN. `None` unless it is well-formed in every part.
     pub fn parse(text: &'a str) -> Option<Arn<'a>> {
         let mut fields = text.splitn(6, ':');
         let (arn, partition, service) = (fields.next()?, fields.next()?, fields.next()?);
@@ -63,7 +62,7 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// Whether this may be an AppInstanceUserId or a ChannelId.
+/// Whether the text is a legal AppInstanceUserId or ChannelId.
 fn is_name(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_alphanumeric();
     text.len() <= 64
@@ -72,7 +71,7 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| edge(c) || ":-_.@".contains(c))
 }
 
-/// Whether this may be a message's or a sub-channel's id.
+/// Whether the text is a legal id of a message or a sub-channel.
 pub fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text

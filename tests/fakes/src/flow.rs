@@ -1,7 +1,7 @@
-//! Messages, and what a channel flow makes of them.
+//! Messages, and the outcome of their channel flow.
 //!
-//! There is no flow that runs: what becomes of a message is settled when it is sent, and when it is
-//! asked about, the time since then decides how much of that shows.
+//! No flow runs. The outcome of a message is fixed when it is sent. When its status is read, the time
+//! since then decides whether the message is still pending.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,28 @@ use serde_json::Value;
 
 use crate::service_error::ServiceError;
 
-/// What becomes of a message.
+/// The outcome of the flow for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowOutcome {
-    /// It has this status, and this detail, from the start. The status may be one that Chime has not.
+    /// It has this status and detail from the start. The status may be one that Chime does not have.
     Settled(String, Option<String>),
     /// It stays `PENDING`.
     Pending,
-    /// It is `PENDING`, and something else later.
+    /// It is `PENDING` first, and is decided later.
     PendingThen {
         /// How long it is pending.
         after: Duration,
-        /// The status it then has.
+        /// The status after that.
         value: String,
-        /// The detail it then has.
+        /// The detail after that.
         detail: Option<String>,
     },
-    /// Asking about it is refused.
+    /// Chime returns an error for it.
     Refused(ServiceError),
 }
 
 impl FlowOutcome {
-    /// `PENDING` for so long, then `SENT`.
+    /// `PENDING` for this time, then `SENT`.
     pub fn sent_after(after: Duration) -> FlowOutcome {
         FlowOutcome::PendingThen {
             after,
@@ -44,14 +44,14 @@ impl FlowOutcome {
         FlowOutcome::Settled("SENT".into(), None)
     }
 
-    /// The outcome that a message's `Metadata` asks for:
+    /// The outcome that a message's `Metadata` requests:
     /// `{"flow":{"outcome":"SENT|FAILED|DENIED|PENDING","afterMs":3000,"detail":"…"}}`, where `afterMs`
-    /// and `detail` may be left out; or, as `outcome`, the name of an error that asking about the
-    /// message ends in ([`ServiceError::named`]). `None` when it asks for nothing.
+    /// and `detail` are optional. `outcome` may also be the name of an error that Chime returns for the
+    /// message ([`ServiceError::named`]). `None` without a request.
     ///
     /// # Errors
-    /// When there is a `flow` that cannot be understood; the text says why. A silent default would
-    /// look like a fault of the function under test.
+    /// If `flow` is not valid, with the reason. A silent default would look like a bug of the function
+    /// under test.
     pub fn from_metadata(metadata: &str) -> Result<Option<FlowOutcome>, String> {
         let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
             return Ok(None);
@@ -66,11 +66,16 @@ impl FlowOutcome {
         }
         let after = match members.get("afterMs") {
             None => DEFAULT_DELAY,
-            Some(ms) => Duration::from_millis(ms.as_u64().ok_or("flow.afterMs is no number")?),
+            Some(ms) => Duration::from_millis(ms.as_u64().ok_or("flow.afterMs is not a number")?),
         };
         let detail = match members.get("detail") {
             None => None,
-            Some(detail) => Some(detail.as_str().ok_or("flow.detail is no text")?.to_owned()),
+            Some(detail) => Some(
+                detail
+                    .as_str()
+                    .ok_or("flow.detail is not a string")?
+                    .to_owned(),
+            ),
         };
         match members.get("outcome").and_then(Value::as_str) {
             Some("PENDING") => Ok(Some(FlowOutcome::Pending)),
@@ -83,14 +88,14 @@ impl FlowOutcome {
                 .and_then(ServiceError::named)
                 .map(|service_error| Some(FlowOutcome::Refused(service_error)))
                 .ok_or_else(|| {
-                    "flow.outcome is none of SENT, FAILED, DENIED, PENDING and Chime's errors"
+                    "flow.outcome must be SENT, FAILED, DENIED, PENDING or the name of an error"
                         .into()
                 }),
         }
     }
 }
 
-/// How long a message is pending when nothing else was said.
+/// How long a message is pending by default.
 pub const DEFAULT_DELAY: Duration = Duration::from_secs(3);
 
 impl Default for FlowOutcome {
@@ -99,27 +104,27 @@ impl Default for FlowOutcome {
     }
 }
 
-/// A message, as a test puts it in place.
+/// A message, as a test creates it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The channel it is in.
     pub channel_arn: String,
-    /// The sub-channel it is in, when the channel is elastic.
+    /// The sub-channel it is in, if the channel is elastic.
     pub sub_channel_id: Option<String>,
     /// Its id.
     pub message_id: String,
-    /// The ARN of the user or bot that sent it: nobody else may ask about it.
+    /// The ARN of the sender, who alone may read its status.
     pub sender: String,
-    /// What becomes of it, counted from when it is put in place.
+    /// The outcome, counted from the time of its creation.
     pub outcome: FlowOutcome,
 }
 
-/// A message's status at some moment.
+/// The status of a message at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlowStatus {
     pub(crate) value: String,
     pub(crate) detail: Option<String>,
-    /// Whether the flow came to this after a time, which is when Chime drops what was denied.
+    /// Whether the flow decided later. Chime then drops a message that was denied.
     pub(crate) by_flow: bool,
 }
 
