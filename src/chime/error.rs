@@ -150,7 +150,7 @@ impl ChimeError {
         if chain.find::<CredentialsError>().is_some() {
             return Self::new(
                 ErrorKind::NotPermitted,
-                "there are no usable AWS credentials",
+                "the function has no usable AWS credentials",
             );
         }
         // There was no response, so this text is about our side of the connection only.

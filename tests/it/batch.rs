@@ -189,7 +189,7 @@ async fn every_invalid_field_is_named_with_its_place_and_chime_is_not_called() {
 }
 
 #[tokio::test]
-async fn a_body_may_come_in_base64() {
+async fn a_body_in_base64_is_decoded() {
     let env = TestEnv::new().await;
     env.seed_message("m", &user(ALICE), FlowOutcome::sent());
     let mut event = post("", "");

@@ -1,4 +1,4 @@
-//! Every file in `events/`, and the event source that it represents.
+//! Sample events of every source in `events/`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{ALICE, MESSAGE, TestEnv, sample, user, user_pattern};
 
-async fn answers_through(event: &str, claim: &str, id: &str, gateway: &str, authorizer: &str) {
+async fn assert_source(event: &str, claim: &str, id: &str, gateway: &str, authorizer: &str) {
     let env = TestEnv::with(&[
         ("APP_INSTANCE_USER_ARN", &user_pattern(claim)),
         ("SESSION_ROLE_ARN", SESSION_ROLE),
@@ -41,7 +41,7 @@ macro_rules! event_sources {
         $(
             #[tokio::test]
             async fn $test() {
-                answers_through($event, $claim, $id, $gateway, $authorizer).await;
+                assert_source($event, $claim, $id, $gateway, $authorizer).await;
             }
         )*
     };
@@ -69,7 +69,7 @@ fn identity_id(event: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_refused_events_are_refused_and_nothing_is_called() {
+async fn sample_events_of_rejected_requests_are_rejected_without_a_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     env.ask(&sample("refused-no-authorizer"))
@@ -84,7 +84,7 @@ async fn the_refused_events_are_refused_and_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_does_without_the_body() {
+async fn head_returns_the_headers_of_get_without_a_body() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     let reply = env.ask(&sample("head")).await;
@@ -94,7 +94,7 @@ async fn head_answers_as_get_does_without_the_body() {
 }
 
 #[tokio::test]
-async fn the_batch_and_the_wait_among_the_events_are_answered() {
+async fn sample_events_of_a_batch_and_a_wait_get_results() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     env.ask(&sample("wait")).await.assert_status("SENT");
@@ -109,7 +109,7 @@ async fn the_batch_and_the_wait_among_the_events_are_answered() {
 }
 
 #[tokio::test]
-async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
+async fn a_stage_or_a_base_path_may_precede_the_path() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     for path in [
@@ -128,7 +128,7 @@ async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
 }
 
 #[tokio::test]
-async fn the_response_has_the_members_that_its_gateway_knows() {
+async fn a_response_has_the_members_of_its_payload_format() {
     let env = TestEnv::new().await;
     for (event, members) in [
         (

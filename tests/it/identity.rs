@@ -1,4 +1,4 @@
-//! The bearer is the caller, or nothing is called: section by section what an attacker would try.
+//! The bearer is the caller, or Chime is not called: what an attacker would try.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn with_claims(claims: Value) -> Value {
 }
 
 #[tokio::test]
-async fn nothing_that_a_client_can_write_changes_the_bearer() {
+async fn no_client_input_changes_the_bearer() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let mallory = user(MALLORY);
@@ -56,7 +56,7 @@ async fn nothing_that_a_client_can_write_changes_the_bearer() {
 }
 
 #[tokio::test]
-async fn a_client_that_names_a_bearer_is_told_so_and_nothing_is_called() {
+async fn a_request_that_names_a_bearer_is_rejected_without_a_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let event = get_message(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
@@ -73,7 +73,7 @@ async fn a_client_that_names_a_bearer_is_told_so_and_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_no_user_id_is_refused_and_never_repaired() {
+async fn an_invalid_user_id_is_rejected_and_never_repaired() {
     let env = TestEnv::new().await;
     for value in [
         json!(null),
@@ -121,7 +121,7 @@ async fn a_claim_that_is_no_user_id_is_refused_and_never_repaired() {
 }
 
 #[tokio::test]
-async fn other_claims_may_be_anything() {
+async fn other_claims_may_have_any_value() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let claims =
@@ -130,7 +130,7 @@ async fn other_claims_may_be_anything() {
 }
 
 #[tokio::test]
-async fn a_whole_number_is_a_value() {
+async fn a_whole_number_is_a_valid_value() {
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("id"))]).await;
     env.seed_message(MESSAGE, &user("4711"), FlowOutcome::sent());
     env.ask(&with_claims(json!({"id": 4711})))
@@ -139,7 +139,7 @@ async fn a_whole_number_is_a_value() {
 }
 
 #[tokio::test]
-async fn without_an_authorizer_s_word_nobody_is_authenticated() {
+async fn events_without_an_authorizer_context_are_unauthenticated() {
     let env = TestEnv::new().await;
     let mut refused = Vec::new();
     for authorizer in [
@@ -198,7 +198,7 @@ async fn without_an_authorizer_s_word_nobody_is_authenticated() {
 }
 
 #[tokio::test]
-async fn the_log_says_why_nobody_is_authenticated() {
+async fn the_record_has_the_reason_for_unauthenticated() {
     let env = TestEnv::new().await;
     for (authorizer, cause) in [
         (json!({}), "the event has no authorizer context"),
@@ -221,7 +221,7 @@ async fn the_log_says_why_nobody_is_authenticated() {
 }
 
 #[tokio::test]
-async fn a_name_that_stands_twice_in_an_authorizer_context_lets_nobody_in() {
+async fn a_duplicate_name_in_the_authorizer_context_is_rejected() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let text = get_message(MESSAGE, "").to_string();
@@ -254,7 +254,7 @@ async fn a_name_that_stands_twice_in_an_authorizer_context_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn unauthenticated_cognito_identities_are_nobody() {
+async fn guest_cognito_identities_are_unauthenticated() {
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("userId"))]).await;
     for amr in [
         json!(null),
@@ -286,7 +286,7 @@ const CHOSEN_BY_CALLERS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_signer_has_no_names_but_the_two() {
+async fn only_two_names_of_a_signer_exist() {
     for name in CHOSEN_BY_CALLERS {
         let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
         for (mut event, principal) in [
@@ -420,7 +420,7 @@ async fn claims_beside_other_keys_are_ambiguous() {
 }
 
 #[tokio::test]
-async fn a_tenant_s_users_reach_their_own_app_instance_only() {
+async fn users_of_a_tenant_reach_their_own_app_instance_only() {
     let template = "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}";
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", template)]).await;
     env.put(FlowOutcome::sent());
@@ -439,7 +439,7 @@ async fn a_tenant_s_users_reach_their_own_app_instance_only() {
 }
 
 #[tokio::test]
-async fn a_claim_may_be_the_whole_arn_and_nothing_less() {
+async fn a_claim_that_is_the_whole_arn_must_be_a_user_arn() {
     let template = "{custom:appInstanceUserArn}";
     let env = TestEnv::with(&[
         ("APP_INSTANCE_USER_ARN", template),
@@ -465,7 +465,7 @@ async fn a_claim_may_be_the_whole_arn_and_nothing_less() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_none_gets_the_bearer_or_the_answer_of_another() {
+async fn concurrent_callers_get_their_own_bearers_and_responses() {
     const MANY: u64 = 50;
     let env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "50")]).await;
     let asked = (0..MANY).map(|index| {

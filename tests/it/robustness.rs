@@ -1,4 +1,4 @@
-//! Whatever an invocation consists of, there is a well-formed answer, and the function lives on.
+//! Every invocation, valid or not, gets a well-formed response, and the function continues.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const EVENTS: [&str; 15] = [
     "head",
 ];
 
-async fn a_world_that_does_not_wait() -> TestEnv {
+async fn env_without_waits() -> TestEnv {
     TestEnv::with(&[
         ("ALLOWED_ORIGINS", "https://chat.example.com"),
         ("MAX_WAIT_SECONDS", "0"),
@@ -39,8 +39,7 @@ async fn a_world_that_does_not_wait() -> TestEnv {
     .await
 }
 
-/// Asks, and wants a problem document or an answer of ours, for which Chime was asked in the name
-/// that `event` leads to, or not at all.
+/// Checks that the response is well-formed, and that the bearer of every call is the caller of `event`.
 async fn assert_invariants(env: &TestEnv, bytes: impl Into<Vec<u8>>, event: &Value) {
     env.chime.forget_calls();
     let reply = env.ask_bytes(bytes).await;
@@ -56,7 +55,7 @@ async fn assert_invariants(env: &TestEnv, bytes: impl Into<Vec<u8>>, event: &Val
 }
 
 #[tokio::test]
-async fn what_is_no_event_gets_a_problem() {
+async fn malformed_events_return_internal_error() {
     let env = TestEnv::new().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let long = format!("{{\"x\":\"{}\"}}", "x".repeat(5_000_000));
@@ -75,7 +74,7 @@ async fn what_is_no_event_gets_a_problem() {
 }
 
 #[tokio::test]
-async fn what_lambda_http_panics_on_is_answered() {
+async fn events_that_make_lambda_http_panic_get_a_response() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let mut event = get_message(MESSAGE, "");
@@ -259,9 +258,8 @@ fn cases() -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_mutation_of_every_event_is_answered_and_the_bearer_is_the_caller_or_nothing_is_called()
- {
-    let env = a_world_that_does_not_wait().await;
+async fn mutated_events_get_a_response_and_never_another_bearer() {
+    let env = env_without_waits().await;
     let samples: Vec<Value> = EVENTS.iter().map(|name| sample(name)).collect();
     let handle = tokio::runtime::Handle::current();
     let env = &env;
@@ -293,8 +291,8 @@ async fn every_mutation_of_every_event_is_answered_and_the_bearer_is_the_caller_
 }
 
 #[tokio::test]
-async fn every_event_that_the_fuzzer_found_worth_trying_is_answered_too() {
-    let env = a_world_that_does_not_wait().await;
+async fn corpus_events_get_a_response_and_never_another_bearer() {
+    let env = env_without_waits().await;
     for text in corpus("event") {
         match serde_json::from_str(&text) {
             Ok(event) => assert_invariants(&env, text, &event).await,

@@ -2,7 +2,7 @@
 //! modes of Lambda.
 //!
 //! lambda_runtime leaks 160 bytes per invocation when it serves one at a time and the trace id changes.
-//! A test measures that, too, and fails when the leak is gone.
+//! A test also measures that, and fails when the leak is gone.
 //!
 //! `SOAK_INVOCATIONS` sets the number of invocations.
 

@@ -170,14 +170,14 @@ impl TestEnv {
     }
 }
 
-/// Asks a function that has no env of its own.
+/// Invokes a function that has no [`TestEnv`].
 pub async fn ask(function: &FakeLambda, event: &Value) -> GatewayResponse {
     let deadline = Some(Duration::from_secs(29));
     ask_function(function, event.to_string().as_bytes(), deadline).await
 }
 
-/// Asks within Lambda's timeout, or without one. Every answer comes this way, and is one that
-/// `openapi.yaml` describes.
+/// Invokes a function, with Lambda's timeout or without one. Every response of the tests comes through
+/// here, and must be one that `openapi.yaml` describes.
 pub async fn ask_function(
     function: &FakeLambda,
     event: &[u8],

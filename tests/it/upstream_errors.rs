@@ -1,4 +1,4 @@
-//! Every row of the table of problems that has to do with Chime, and how often Chime was asked for it.
+//! Problems that Chime causes: status, name, number of calls, record.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{
     start_function, user,
 };
 
-/// What becomes of one question when every call ends in `fault`, and what the log says why.
+/// Checks the problem, the calls and the record of a request when every call ends in `fault`.
 async fn assert_maps_to(
     fault: Fault,
     status: u64,
@@ -45,7 +45,7 @@ async fn assert_maps_to(
     assert_eq!(record["level"], level, "{fault:?}");
     let told = record["cause"].as_str().expect("a cause");
     assert!(told.contains(cause), "{fault:?}: {told}");
-    // Chime is well again, and so are we.
+    // Chime works again, and so does the function.
     env.chime.always(None);
     env.ask(&get_message(MESSAGE, ""))
         .await
@@ -173,12 +173,14 @@ async fn missing_credentials_are_misconfigured() {
     let event = get_message(MESSAGE, "");
     env.ask(&event).await.assert_problem(500, "misconfigured");
     let record = env.record(request_id(&event)).await;
-    assert_eq!(record["cause"], "there are no usable AWS credentials");
+    assert_eq!(
+        record["cause"],
+        "the function has no usable AWS credentials"
+    );
     assert!(env.calls().is_empty());
 }
 
-/// By how many seconds Chime's clock is ahead of ours: each time more than the five minutes that
-/// AWS allows.
+/// Seconds by which Chime's clock is ahead. Each step is more than the five minutes that AWS allows.
 const CLOCKS: [i64; 4] = [3600, -3600, 400, 0];
 
 #[tokio::test]
@@ -453,7 +455,7 @@ async fn a_timeout_on_a_reused_connection_is_retried_once() {
 }
 
 #[tokio::test]
-async fn a_response_body_without_end_is_read_to_64_kib() {
+async fn a_response_body_is_read_to_64_kib() {
     let env = TestEnv::new().await;
     env.assert_works().await;
     let rss_kb = || {
