@@ -1,4 +1,4 @@
-//! What is wrong with the environment is said at once, by name, and then the function does not serve.
+//! Configuration: all faults are reported at once, by variable name, and the function does not serve.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! CORS, for the front doors that leave it to the function.
+//! CORS, for event sources that leave it to the function.
 
 use fakes::flow::FlowOutcome;
 use serde_json::Value;

@@ -13,6 +13,7 @@ mod batch;
 mod configuration;
 mod contract;
 mod cors;
+mod documents;
 mod event_sources;
 mod explain;
 mod identity;

@@ -1,4 +1,4 @@
-//! What may be asked, and what is said about what may not.
+//! Valid and invalid requests: parameters, bodies, paths and methods.
 
 use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Value, json};
