@@ -216,6 +216,7 @@ def response(status, **more):
     [
         pytest.param(response(401), "Succeeded", id="the version responds with 401"),
         pytest.param(response(500), "Failed", id="the version responds with 500"),
+        pytest.param(response(200), "Failed", id="the version accepts a request without an identity"),
         pytest.param(
             {"Payload": io.BytesIO(b'{"errorType":"Runtime.ExitError"}'), "FunctionError": "Unhandled"},
             "Failed",

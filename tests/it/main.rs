@@ -19,6 +19,7 @@ mod explain;
 mod identity;
 mod identity_properties;
 mod logging;
+mod operations;
 mod robustness;
 mod upstream_errors;
 mod validation;

@@ -1,31 +1,31 @@
-//! ARNs of users, bots and channels.
+//! ARNs of users and channels.
 //!
-//! This parser shares no code with the function's. Otherwise a mistake in it would not be seen.
+//! Independent of the function's own parser, so each tests the other.
 
-/// The kind of resource that an ARN names.
+/// Kind of resource within an app instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An AppInstanceUser.
     User,
-    /// An AppInstanceBot, which may call like a user.
+    /// An AppInstanceBot, which may do what a user may do.
     Bot,
     /// A channel.
     Channel,
 }
 
-/// A well-formed ARN of a resource in an app instance.
+/// A well-formed ARN of something that belongs to an app instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arn<'a> {
     /// The app instance's own ARN.
     pub app_instance: &'a str,
-    /// The kind of the resource.
+    /// The kind of resource.
     pub kind: Kind,
     /// The id of the user, bot or channel.
     pub id: &'a str,
 }
 
 impl<'a> Arn<'a> {
-    /// Parses an ARN. `None` unless it is well-formed in every part.
+    /// Reads an ARN; `None` unless it is well-formed in every part.
     pub fn parse(text: &'a str) -> Option<Arn<'a>> {
         let mut fields = text.splitn(6, ':');
         let (arn, partition, service) = (fields.next()?, fields.next()?, fields.next()?);
@@ -62,7 +62,7 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// Whether the text is a legal AppInstanceUserId or ChannelId.
+/// Whether this may be an AppInstanceUserId or a ChannelId.
 fn is_name(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_alphanumeric();
     text.len() <= 64
@@ -71,7 +71,7 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| edge(c) || ":-_.@".contains(c))
 }
 
-/// Whether the text is a legal id of a message or a sub-channel.
+/// Whether this may be a message's or a sub-channel's id.
 pub fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text
@@ -86,7 +86,7 @@ mod tests {
     const APP: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c";
 
     #[test]
-    fn users_bots_and_channels_are_told_apart_and_keep_their_app_instance() {
+    fn users_bots_and_channels_have_a_kind_an_id_and_an_app_instance() {
         for (path, kind, id) in [
             ("user/us-east-1:0c1d", Kind::User, "us-east-1:0c1d"),
             ("bot/b", Kind::Bot, "b"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_out_of_shape_is_no_arn() {
+    fn malformed_arns_are_rejected() {
         for path in [
             "/user/",
             "/user/-a",

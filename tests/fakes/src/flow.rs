@@ -1,7 +1,7 @@
-//! Messages, and the outcome of their channel flow.
+//! Messages, and the outcomes of channel flows.
 //!
-//! No flow runs. The outcome of a message is fixed when it is sent. When its status is read, the time
-//! since then decides whether the message is still pending.
+//! No flow runs. The outcome is fixed when a message is sent; the age of the message then decides
+//! whether it is still pending.
 
 use std::time::{Duration, Instant};
 
@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use crate::service_error::ServiceError;
 
-/// The outcome of the flow for a message.
+/// The outcome of a channel flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowOutcome {
-    /// It has this status and detail from the start. The status may be one that Chime does not have.
+    /// This status and detail from the start. Chime need not know the status.
     Settled(String, Option<String>),
-    /// It stays `PENDING`.
+    /// `PENDING` forever.
     Pending,
-    /// It is `PENDING` first, and is decided later.
+    /// `PENDING`, and another status later.
     PendingThen {
-        /// How long it is pending.
+        /// How long the message is pending.
         after: Duration,
         /// The status after that.
         value: String,
         /// The detail after that.
         detail: Option<String>,
     },
-    /// Chime returns an error for it.
+    /// Requests for the status fail with this error.
     Refused(ServiceError),
 }
 
@@ -44,14 +44,14 @@ impl FlowOutcome {
         FlowOutcome::Settled("SENT".into(), None)
     }
 
-    /// The outcome that a message's `Metadata` requests:
+    /// The outcome that a message's `Metadata` chooses:
     /// `{"flow":{"outcome":"SENT|FAILED|DENIED|PENDING","afterMs":3000,"detail":"…"}}`, where `afterMs`
-    /// and `detail` are optional. `outcome` may also be the name of an error that Chime returns for the
-    /// message ([`ServiceError::named`]). `None` without a request.
+    /// and `detail` are optional; or, as `outcome`, the name of the error that requests for the status
+    /// get ([`ServiceError::named`]). `None` if it chooses no outcome.
     ///
     /// # Errors
-    /// If `flow` is not valid, with the reason. A silent default would look like a bug of the function
-    /// under test.
+    /// If there is a `flow` that is not valid; the text says why. A silent default would look like a
+    /// bug in the function under test.
     pub fn from_metadata(metadata: &str) -> Result<Option<FlowOutcome>, String> {
         let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
             return Ok(None);
@@ -88,8 +88,7 @@ impl FlowOutcome {
                 .and_then(ServiceError::named)
                 .map(|service_error| Some(FlowOutcome::Refused(service_error)))
                 .ok_or_else(|| {
-                    "flow.outcome must be SENT, FAILED, DENIED, PENDING or the name of an error"
-                        .into()
+                    "flow.outcome must be SENT, FAILED, DENIED, PENDING or an error of Chime".into()
                 }),
         }
     }
@@ -104,7 +103,7 @@ impl Default for FlowOutcome {
     }
 }
 
-/// A message, as a test creates it.
+/// A message of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The channel it is in.
@@ -113,18 +112,18 @@ pub struct Message {
     pub sub_channel_id: Option<String>,
     /// Its id.
     pub message_id: String,
-    /// The ARN of the sender, who alone may read its status.
+    /// The ARN of the user or bot that sent it. Others cannot request its status.
     pub sender: String,
-    /// The outcome, counted from the time of its creation.
+    /// Its outcome; the time starts when the test adds the message.
     pub outcome: FlowOutcome,
 }
 
-/// The status of a message at some moment.
+/// A message's status at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlowStatus {
     pub(crate) value: String,
     pub(crate) detail: Option<String>,
-    /// Whether the flow decided later. Chime then drops a message that was denied.
+    /// Whether the flow decided after a time. Chime then deletes a denied message.
     pub(crate) by_flow: bool,
 }
 
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_pending_until_its_time_has_come() {
+    fn messages_are_pending_until_their_flow_decides() {
         let sent = Instant::now();
         let outcome = FlowOutcome::sent_after(Duration::from_secs(3));
         let value = |ms| outcome.at(sent, sent + Duration::from_millis(ms)).value;
@@ -197,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn metadata_of_another_kind_chooses_nothing() {
+    fn other_metadata_chooses_no_outcome() {
         assert_eq!(FlowOutcome::from_metadata("free text"), Ok(None));
         assert_eq!(FlowOutcome::from_metadata(r#"{"a":1}"#), Ok(None));
     }
 
     #[test]
-    fn a_flow_that_cannot_be_understood_is_an_error_that_says_why() {
+    fn invalid_flows_are_errors_that_name_the_member() {
         for (text, named) in [
             (r#"{"flow":1}"#, "object"),
             (r#"{"flow":{}}"#, "outcome"),

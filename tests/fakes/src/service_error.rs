@@ -1,23 +1,23 @@
-//! Errors in the form that Chime sends.
+//! Chime's errors, in the form in which Chime sends them.
 //!
-//! The texts contain ARNs, like the ones of AWS, so a test for leaks has something to find.
+//! The texts hold ARNs, as AWS's own do: a test that looks for leaks must have something to find.
 
 use serde_json::json;
 
 use crate::http::HttpResponse;
 use crate::sigv4::SignatureError;
 
-/// The ARN of a role, as IAM quotes it.
+/// An ARN of a role, as in IAM's texts.
 const ROLE: &str =
     "arn:aws:sts::111122223333:assumed-role/message-status-role/chime-message-status";
 
-/// An error response: `x-amzn-ErrorType` and a body of `Code` and `Message`.
+/// An error answer: `x-amzn-ErrorType` and a body of `Code` and `Message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceError {
     /// The HTTP status.
     pub status: u16,
-    /// The exception's name, for `x-amzn-ErrorType`. `None` sends no such header and no `Code`, so SDKs
-    /// see an error without a name.
+    /// The exception's name, for `x-amzn-ErrorType`. None: no such header and no `Code`, so that
+    /// SDKs cannot identify the error.
     pub name: Option<String>,
     /// The text.
     pub message: String,
@@ -38,7 +38,7 @@ impl ServiceError {
         ServiceError::new(400, "BadRequestException", message)
     }
 
-    /// `UnauthorizedClientException`, 401: the user does not exist.
+    /// `UnauthorizedClientException`, 401: this user is not known.
     pub fn unauthorized_client(bearer: &str) -> ServiceError {
         let message = format!("{bearer} is not a valid AppInstanceUser or AppInstanceBot");
         ServiceError::new(401, "UnauthorizedClientException", message)
@@ -50,7 +50,7 @@ impl ServiceError {
         ServiceError::new(403, "ForbiddenException", message)
     }
 
-    /// `AccessDeniedException`, 403: IAM does not allow the role to call.
+    /// `AccessDeniedException`, 403: IAM's service_error of the role.
     pub fn access_denied(resource: &str) -> ServiceError {
         let action = "chime:GetChannelMessageStatus";
         let message = format!(
@@ -66,7 +66,7 @@ impl ServiceError {
         ServiceError::new(404, "NotFoundException", message)
     }
 
-    /// `ConflictException`, 409: the request token was used before, for another message.
+    /// `ConflictException`, 409: a request token was used before, for something else.
     pub fn conflict() -> ServiceError {
         let message = "ClientRequestToken was already used with other parameters";
         ServiceError::new(409, "ConflictException", message)
@@ -90,19 +90,19 @@ impl ServiceError {
         ServiceError::new(503, "ServiceUnavailableException", message)
     }
 
-    /// `UnknownOperationException`, 404: the operation does not exist.
+    /// `UnknownOperationException`, 404: no such operation here.
     pub fn unknown_operation() -> ServiceError {
         let message = "The requested operation is not recognized by the service.";
         ServiceError::new(404, "UnknownOperationException", message)
     }
 
-    /// `ExpiredTokenException`, 403: the role's credentials are expired.
+    /// `ExpiredTokenException`, 403: the role's credentials are of yesterday.
     pub fn expired_token() -> ServiceError {
         let message = "The security token included in the request is expired";
         ServiceError::new(403, "ExpiredTokenException", message)
     }
 
-    /// The errors that do not depend on the request, by name.
+    /// Those errors that nothing in a request brings about, by name.
     pub fn named(name: &str) -> Option<ServiceError> {
         match name {
             "AccessDeniedException" => Some(ServiceError::access_denied(ROLE)),
@@ -114,7 +114,7 @@ impl ServiceError {
         }
     }
 
-    /// The error on the wire.
+    /// How it looks on the wire.
     pub fn answer(&self) -> HttpResponse {
         let Some(name) = &self.name else {
             let body = json!({ "Message": self.message }).to_string();
@@ -131,7 +131,7 @@ impl From<SignatureError> for ServiceError {
     }
 }
 
-/// The model's `ErrorCode` for an exception. For errors of other layers it is their name.
+/// The model's `ErrorCode` for an exception; those of other layers have none, and say their name.
 fn code(name: &str) -> &str {
     match name {
         "UnauthorizedClientException" => "Unauthorized",

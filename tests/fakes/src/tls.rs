@@ -1,6 +1,6 @@
-//! A temporary certificate authority, and a certificate for loopback that it has signed.
+//! A throw-away certificate authority, and a certificate for loopback that it has signed.
 //!
-//! Each server makes its own, and keeps it in memory. So a key file can neither leak nor expire.
+//! Created for each server and kept in memory only: no key file can leak or expire.
 
 use std::io;
 use std::sync::Arc;
@@ -13,8 +13,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 
-/// A certificate authority, and a server certificate signed by it. Clients must be configured to trust
-/// it.
+/// A certificate authority that no client trusts by default, and a server identity signed by it.
 #[derive(Clone, Debug)]
 pub struct Authority {
     ca_pem: String,
@@ -25,7 +24,7 @@ impl Authority {
     /// Makes the authority and a certificate for `localhost`, `127.0.0.1` and `::1`.
     ///
     /// # Errors
-    /// If the key or a certificate cannot be made. The kind is `Other`.
+    /// When the key or a certificate cannot be made; of kind `Other`.
     pub fn new() -> io::Result<Authority> {
         let mut ca = CertificateParams::default();
         ca.distinguished_name
@@ -60,12 +59,12 @@ impl Authority {
         })
     }
 
-    /// The certificate of the authority in PEM, for a file that `AWS_CA_BUNDLE` names.
+    /// The authority's own certificate in PEM, as `AWS_CA_BUNDLE` wants it in a file.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// Settings of the TLS server: TLS 1.2 and 1.3, the ring provider, ALPN `http/1.1`.
+    /// What a TLS server needs: TLS 1.2 and 1.3, the ring provider, ALPN `http/1.1`.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server_config)
     }
