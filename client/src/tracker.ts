@@ -27,9 +27,9 @@ const MAX_UNTRACKED = 500;
 /** Milliseconds over which requests are spread when the WebSocket is lost or back. */
 const JITTER = 3000;
 /** Milliseconds after which most flows have decided. */
-const FIRST = 800;
+const FIRST = 600;
 /** Milliseconds after which a live WebSocket should have reported a result. */
-const GRACE = 5000;
+const GRACE = 3000;
 /** Most milliseconds between two requests for a message, with a WebSocket and without. */
 const MAX_PAUSE_LIVE = 300_000;
 const MAX_PAUSE = 60_000;

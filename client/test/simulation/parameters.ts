@@ -44,6 +44,8 @@ export interface Parameters {
   /** Share of PENDING events that arrive up to 3 s late, and so often after the result. */
   lateShare: number;
   duplicateShare: number;
+  /** How often the browser reports that the network is back. */
+  onlineEventShare: number;
   /** `prefetchOn: Connect`: the last 20 sent messages on each connect. */
   prefetch: boolean;
   /** From the app to the function and back. */
@@ -66,6 +68,7 @@ export const PARAMETERS: Parameters = {
   eventMs: 100,
   lateShare: 0.02,
   duplicateShare: 0.02,
+  onlineEventShare: 0.5,
   prefetch: true,
   roundTripMs: 80,
   chimeMs: 40,

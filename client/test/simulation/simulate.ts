@@ -9,13 +9,20 @@ export async function simulate(startApp: StartApp, network: Network, parameters:
   for (let user = 1; counts.messages < messages; user += 1) {
     const clock = new FakeClock();
     clock.install();
+    const window = new EventTarget();
+    Object.assign(globalThis, {
+      addEventListener: window.addEventListener.bind(window),
+      removeEventListener: window.removeEventListener.bind(window),
+    });
     // The client's own jitter must not change the world.
     Math.random = random(user * 7919);
     try {
-      await new World(clock, network, parameters, counts, new Map(), startApp, user).run();
+      await new World(clock, network, parameters, counts, new Map(), window, startApp, user).run();
     } finally {
       clock.uninstall();
       Math.random = real;
+      Reflect.deleteProperty(globalThis, 'addEventListener');
+      Reflect.deleteProperty(globalThis, 'removeEventListener');
     }
   }
   // Sending is not what is compared.

@@ -71,6 +71,7 @@ export class World {
     readonly parameters: Parameters,
     readonly counts: Counts,
     readonly storage: Map<string, string>,
+    private readonly window: EventTarget,
     private readonly startApp: StartApp,
     seed: number,
   ) {
@@ -164,7 +165,11 @@ export class World {
       if (isOffline) {
         this.#isOnline = false;
         for (const fail of this.#pendingFetches) fail();
-        clock.at(clock.now + duration, () => (this.#isOnline = true));
+        const isReported = this.#random() < this.parameters.onlineEventShare;
+        clock.at(clock.now + duration, () => {
+          this.#isOnline = true;
+          if (isReported) this.window.dispatchEvent(new Event('online'));
+        });
       }
       clock.at(clock.now + (isOffline ? duration : 0) + reconnect, () => this.#connect());
     }

@@ -1,37 +1,37 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answeredAsOf as asOf, merge, messageFromWebSocket as fromSocket, type MessageState as Known } from 'chime-message-status-client';
+import { answeredAsOf, merge, messageFromWebSocket, type MessageState } from 'chime-message-status-client';
 
 const messageId = 'm1';
 const [FIRST, SECOND] = ['2026-01-01T10:00:00.12Z', '2026-01-01T10:00:00.9Z'];
 
-const heard = (type: string, at = FIRST, Detail?: string): Known => {
+const event = (type: string, at = FIRST, Detail?: string): MessageState => {
   const payload = JSON.stringify({ MessageId: messageId, LastUpdatedTimestamp: at, Status: { Detail } });
-  const known = fromSocket({ type: `${type}_CHANNEL_MESSAGE`, payload });
+  const known = messageFromWebSocket({ type: `${type}_CHANNEL_MESSAGE`, payload });
   assert.ok(known, type);
   return known;
 };
-const said = (status: string, detail?: string): Known => ({ messageId, status, ...(detail && { detail }) });
-const saidAfter = (at: string, status: string) => asOf(heard('PENDING_UPDATE', at), said(status));
-const all = (...news: Known[]) => news.reduce<Known | undefined>(merge, undefined);
+const responded = (status: string, detail?: string): MessageState => ({ messageId, status, ...(detail && { detail }) });
+const respondedAfter = (at: string, status: string) => answeredAsOf(event('PENDING_UPDATE', at), responded(status));
+const all = (...reports: MessageState[]) => reports.reduce<MessageState | undefined>(merge, undefined);
 /** What a page shows: the message's status, and its update's. */
-const shown = (...news: Known[]) => {
-  const known = all(...news);
+const shown = (...reports: MessageState[]) => {
+  const known = all(...reports);
   return known?.update ? [known.status, known.update.status] : [known?.status];
 };
 
 const words = ['PENDING', 'SENT', 'FAILED', 'DENIED'];
 const prefixes = ['PENDING_', '', 'FAILED_', 'DENIED_'];
-const news: Known[] = [
-  ...prefixes.map((prefix) => heard(`${prefix}CREATE`)),
-  ...prefixes.map((prefix) => heard(`${prefix}UPDATE`, FIRST)),
-  ...prefixes.map((prefix) => heard(`${prefix}UPDATE`, SECOND)),
-  ...[...words, 'HELD', 'RELEASED'].map((word) => said(word)),
-  ...['PENDING', 'SENT', 'FAILED', 'HELD'].map((word) => saidAfter(FIRST, word)),
-  said('FAILED', 'one'),
-  said('FAILED', 'another'),
-  heard('FAILED_CREATE', FIRST, 'one'),
-  heard('DENIED_UPDATE', SECOND, 'why'),
+const reports: MessageState[] = [
+  ...prefixes.map((prefix) => event(`${prefix}CREATE`)),
+  ...prefixes.map((prefix) => event(`${prefix}UPDATE`, FIRST)),
+  ...prefixes.map((prefix) => event(`${prefix}UPDATE`, SECOND)),
+  ...[...words, 'HELD', 'RELEASED'].map((word) => responded(word)),
+  ...['PENDING', 'SENT', 'FAILED', 'HELD'].map((word) => respondedAfter(FIRST, word)),
+  responded('FAILED', 'one'),
+  responded('FAILED', 'another'),
+  event('FAILED_CREATE', FIRST, 'one'),
+  event('DENIED_UPDATE', SECOND, 'why'),
 ];
 
 function* permutations<T>(items: T[]): Generator<T[]> {
@@ -48,10 +48,10 @@ function* choices<T>(items: T[], size: number): Generator<T[]> {
   }
 }
 
-test('whatever is heard, in whatever order, comes to the same', () => {
+test('each order of the same reports gives the same state', () => {
   let sequences = 0;
   for (const size of [1, 2, 3, 4]) {
-    for (const choice of choices(news, size)) {
+    for (const choice of choices(reports, size)) {
       const expected = JSON.stringify(all(...choice));
       for (const order of permutations(choice)) {
         sequences += 1;
@@ -62,24 +62,24 @@ test('whatever is heard, in whatever order, comes to the same', () => {
   assert.ok(sequences > 300_000, `${sequences}`);
 });
 
-test('what was merged in one place merges with what was merged in another', () => {
-  for (const [a, b, c] of choices([...news, ...news], 3) as Generator<[Known, Known, Known]>) {
+test('merge is associative', () => {
+  for (const [a, b, c] of choices([...reports, ...reports], 3) as Generator<[MessageState, MessageState, MessageState]>) {
     const left = merge(merge(a, b), c);
     const right = merge(a, merge(b, c));
     if (JSON.stringify(left) !== JSON.stringify(right)) assert.deepEqual(left, right);
   }
 });
 
-test('hearing it again changes nothing', () => {
-  for (const choice of [...choices(news, 1), ...choices(news, 2)]) {
+test('a repeated report changes nothing', () => {
+  for (const choice of [...choices(reports, 1), ...choices(reports, 2)]) {
     const known = all(...choice);
-    for (const again of [...choice, known as Known]) assert.deepEqual(merge(known, again), known);
+    for (const again of [...choice, known as MessageState]) assert.deepEqual(merge(known, again), known);
   }
 });
 
-test('no message goes backwards', () => {
+test('a status never ranks lower after a report', () => {
   const height = (status?: string) => ['PENDING', 'FAILED', 'DENIED', 'SENT'].indexOf(status ?? 'PENDING');
-  for (const [a, b] of choices([...news, ...news], 2) as Generator<[Known, Known]>) {
+  for (const [a, b] of choices([...reports, ...reports], 2) as Generator<[MessageState, MessageState]>) {
     const [before, after] = [all(a), all(a, b)];
     const down = height(after?.status) < height(before?.status);
     assert.ok(!down || !words.includes(after?.status ?? ''), `${before?.status} ${after?.status}`);
@@ -87,78 +87,78 @@ test('no message goes backwards', () => {
   }
 });
 
-test('a late PENDING hides no verdict', () => {
-  for (const pending of [said('PENDING'), heard('PENDING_CREATE', SECOND)]) {
-    assert.deepEqual(shown(said('SENT'), pending), ['SENT']);
-    assert.deepEqual(shown(heard('DENIED_CREATE'), pending), ['DENIED']);
-    assert.deepEqual(shown(said('FAILED'), pending), ['FAILED']);
-    assert.deepEqual(shown(heard('DENIED_UPDATE', FIRST), pending), ['SENT', 'DENIED']);
+test('a late PENDING hides no result', () => {
+  for (const pending of [responded('PENDING'), event('PENDING_CREATE', SECOND)]) {
+    assert.deepEqual(shown(responded('SENT'), pending), ['SENT']);
+    assert.deepEqual(shown(event('DENIED_CREATE'), pending), ['DENIED']);
+    assert.deepEqual(shown(responded('FAILED'), pending), ['FAILED']);
+    assert.deepEqual(shown(event('DENIED_UPDATE', FIRST), pending), ['SENT', 'DENIED']);
   }
-  assert.deepEqual(shown(heard('UPDATE', SECOND), heard('PENDING_UPDATE', FIRST)), ['SENT', 'SENT']);
+  assert.deepEqual(shown(event('UPDATE', SECOND), event('PENDING_UPDATE', FIRST)), ['SENT', 'SENT']);
 });
 
 test('a message whose update is pending, failed or denied is still sent', () => {
   for (const [prefix, word] of [['PENDING_', 'PENDING'], ['FAILED_', 'FAILED'], ['DENIED_', 'DENIED']]) {
-    assert.deepEqual(shown(heard('CREATE'), heard(`${prefix}UPDATE`)), ['SENT', word]);
-    assert.deepEqual(shown(heard(`${prefix}UPDATE`)), ['SENT', word]);
+    assert.deepEqual(shown(event('CREATE'), event(`${prefix}UPDATE`)), ['SENT', word]);
+    assert.deepEqual(shown(event(`${prefix}UPDATE`)), ['SENT', word]);
   }
 });
 
-test('the next update is pending again, whatever became of the one before', () => {
+test('the next update is pending again after any result of the previous one', () => {
   for (const prefix of prefixes) {
-    const before = heard(`${prefix}UPDATE`, FIRST);
-    assert.deepEqual(shown(before, heard('PENDING_UPDATE', SECOND)), ['SENT', 'PENDING']);
+    const before = event(`${prefix}UPDATE`, FIRST);
+    assert.deepEqual(shown(before, event('PENDING_UPDATE', SECOND)), ['SENT', 'PENDING']);
     assert.deepEqual(
-      shown(before, heard('PENDING_UPDATE', SECOND), heard('UPDATE', SECOND)),
+      shown(before, event('PENDING_UPDATE', SECOND), event('UPDATE', SECOND)),
       ['SENT', 'SENT'],
     );
   }
 });
 
-test('a refusal of a message that is sent is the refusal of an update', () => {
-  assert.deepEqual(shown(heard('CREATE'), said('FAILED')), ['SENT', 'FAILED']);
-  assert.deepEqual(shown(said('DENIED'), said('SENT')), ['SENT', 'DENIED']);
+test('a failed or denied report about a sent message is about an update', () => {
+  assert.deepEqual(shown(event('CREATE'), responded('FAILED')), ['SENT', 'FAILED']);
+  assert.deepEqual(shown(responded('DENIED'), responded('SENT')), ['SENT', 'DENIED']);
 });
 
-test('an answer decides the update that was known when it was asked for, and no later one', () => {
-  const pending = heard('PENDING_UPDATE', FIRST);
-  assert.deepEqual(shown(pending, said('SENT')), ['SENT', 'PENDING'], 'asked before');
-  assert.deepEqual(shown(pending, asOf(pending, said('SENT'))), ['SENT', 'SENT'], 'asked after');
-  assert.deepEqual(shown(pending, asOf(pending, said('FAILED'))), ['SENT', 'FAILED']);
+test('a response decides the update that was known when the request was made, and no later one', () => {
+  const pending = event('PENDING_UPDATE', FIRST);
+  assert.deepEqual(shown(pending, responded('SENT')), ['SENT', 'PENDING'], 'requested before');
+  assert.deepEqual(shown(pending, answeredAsOf(pending, responded('SENT'))), ['SENT', 'SENT'], 'requested after');
+  assert.deepEqual(shown(pending, answeredAsOf(pending, responded('FAILED'))), ['SENT', 'FAILED']);
   assert.deepEqual(
-    shown(heard('PENDING_UPDATE', SECOND), asOf(pending, said('SENT'))),
+    shown(event('PENDING_UPDATE', SECOND), answeredAsOf(pending, responded('SENT'))),
     ['SENT', 'PENDING'],
   );
-  assert.deepEqual(asOf(undefined, said('SENT')), said('SENT'));
-  assert.deepEqual(asOf(heard('CREATE'), said('SENT')), said('SENT'));
+  assert.deepEqual(answeredAsOf(undefined, responded('SENT')), responded('SENT'));
+  assert.deepEqual(answeredAsOf(event('CREATE'), responded('SENT')), responded('SENT'));
 });
 
-test('a word that Chime adds later is undecided: more than PENDING, less than a verdict', () => {
-  assert.deepEqual(shown(said('HELD'), said('PENDING')), ['HELD']);
+test('a status that Chime adds later ranks between PENDING and a result', () => {
+  assert.deepEqual(shown(responded('HELD'), responded('PENDING')), ['HELD']);
   for (const verdict of ['SENT', 'FAILED', 'DENIED']) {
-    assert.deepEqual(shown(said('HELD'), said(verdict)), [verdict]);
+    assert.deepEqual(shown(responded('HELD'), responded(verdict)), [verdict]);
   }
 });
 
-test('details stay with their words', () => {
-  assert.deepEqual(all(heard('CREATE'), said('FAILED', 'unreachable')), {
+test('a detail stays with its status', () => {
+  assert.deepEqual(all(event('CREATE'), responded('FAILED', 'unreachable')), {
     messageId,
     status: 'SENT',
     update: { status: 'FAILED', detail: 'unreachable', at: 0 },
   });
-  assert.equal(all(heard('DENIED_CREATE', FIRST, 'rude'), said('PENDING'))?.detail, 'rude');
+  assert.equal(all(event('DENIED_CREATE', FIRST, 'rude'), responded('PENDING'))?.detail, 'rude');
 });
 
-test('other events of the websocket say nothing', () => {
-  for (const type of ['DELETE_CHANNEL_MESSAGE', 'CREATE_CHANNEL', 'X_CREATE_CHANNEL_MESSAGE', 'CREATE_CHANNEL_MESSAGES']) {
-    assert.equal(fromSocket({ type, payload: '{' }), undefined);
+test('other events of the WebSocket report nothing', () => {
+  for (const type of ['CREATE_CHANNEL', 'X_CREATE_CHANNEL_MESSAGE', 'CREATE_CHANNEL_MESSAGES']) {
+    assert.equal(messageFromWebSocket({ type, payload: '{' }), undefined);
   }
 });
 
-test('a payload may be JSON or what it stands for, with a date or without', () => {
+test('a payload is JSON or the parsed value, with a date or without', () => {
   const payload = { MessageId: messageId };
   for (const form of [payload, JSON.stringify(payload)]) {
-    assert.deepEqual(fromSocket({ type: 'FAILED_UPDATE_CHANNEL_MESSAGE', payload: form }), {
+    assert.deepEqual(messageFromWebSocket({ type: 'FAILED_UPDATE_CHANNEL_MESSAGE', payload: form }), {
       messageId,
       status: 'SENT',
       update: { status: 'FAILED', at: 0 },
