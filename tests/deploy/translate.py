@@ -1,6 +1,7 @@
 """The templates as CloudFormation gets them: translated by SAM, then with parameters and conditions filled in."""
 
 import copy
+import functools
 import os
 import re
 from pathlib import Path
@@ -75,13 +76,18 @@ def parameters(template, given=None):
 
 def translate(path, given=None):
     """What SAM makes of a template. Code that SAM would upload has a place already."""
+    return copy.deepcopy(_translate(path, tuple(sorted((given or {}).items()))))
+
+
+@functools.cache
+def _translate(path, given):
     os.environ.setdefault("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])
     template = copy.deepcopy(read(path))
     for resource in template["Resources"].values():
         for name in ("CodeUri", "Location"):
             if isinstance(resource.get("Properties", {}).get(name), str):
                 resource["Properties"][name] = f"s3://artifacts/{name}" if name == "CodeUri" else "https://artifacts.s3.amazonaws.com/template"
-    return transform(template, parameters(template, given), _ManagedPolicies())
+    return transform(template, parameters(template, dict(given)), _ManagedPolicies())
 
 
 class Stack:
