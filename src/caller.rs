@@ -112,7 +112,9 @@ impl fmt::Display for UnauthenticatedReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::NoAuthorizer => "the event has no authorizer context",
-            Self::Ambiguous => "the authorizer context has a name twice, or two authorizers",
+            Self::Ambiguous => {
+                "the authorizer context has a name twice, two authorizers, or other keys beside claims"
+            }
             Self::GuestIdentity => "the Cognito identity is unauthenticated",
             Self::UntrustedRole => "the role of the session is not SESSION_ROLE_ARN",
         })

@@ -147,7 +147,13 @@ fn faults(path: &str, method: &str, response: &GatewayResponse) -> Vec<String> {
     let method = match method {
         // The function reads no method from a malformed event, and its problem has a body.
         "HEAD" if is_problem && !response.body.is_empty() => "OPTIONS",
-        _ if members(&DOCUMENT["paths"][path]).contains_key(&method.to_lowercase()) => method,
+        // Methods are case-sensitive.
+        _ if members(&DOCUMENT["paths"][path])
+            .keys()
+            .any(|known| known.to_uppercase() == method) =>
+        {
+            method
+        }
         // The document has one response for all methods that it does not contain.
         _ if is_problem => "OPTIONS",
         _ => return vec!["a response to an unknown method".to_owned()],

@@ -205,7 +205,7 @@ async fn the_record_has_the_reason_for_unauthenticated() {
         (json!({"sub": ALICE}), "the event has no authorizer context"),
         (
             json!({"jwt": {"claims": {"sub": ALICE}}, "lambda": {"sub": MALLORY}}),
-            "the authorizer context has a name twice, or two authorizers",
+            "the authorizer context has a name twice, two authorizers, or other keys beside claims",
         ),
         (
             json!({"iam": {"userId": ALICE, "cognitoIdentity": {"amr": ["unauthenticated"]}}}),

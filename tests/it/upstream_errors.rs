@@ -20,7 +20,12 @@ async fn assert_maps_to(
     calls: usize,
     cause: &str,
 ) -> GatewayResponse {
-    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
+    let hangs = matches!(
+        fault,
+        Fault::Hang | Fault::StallInBody | Fault::Drip(_) | Fault::Latency(_)
+    );
+    let timeout = if hangs { "300" } else { "20000" };
+    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", timeout)]).await;
     // Without the connection of the warm-up: a timeout on a reused connection is retried.
     env.function.polled(1).await;
     env.chime.close_connections().await;
