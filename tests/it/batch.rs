@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// What each result says: a status, or a problem's name.
-fn said(reply: &GatewayResponse) -> Vec<(String, String)> {
+fn outcomes(reply: &GatewayResponse) -> Vec<(String, String)> {
     assert_eq!(reply.status, 200, "{reply:?}");
     let body = reply.json();
     let results = body["results"].as_array().expect("results");
@@ -35,7 +35,7 @@ fn said(reply: &GatewayResponse) -> Vec<(String, String)> {
 fn expect(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
         .iter()
-        .map(|(id, said)| ((*id).to_owned(), (*said).to_owned()))
+        .map(|(id, outcome)| ((*id).to_owned(), (*outcome).to_owned()))
         .collect()
 }
 
@@ -63,9 +63,9 @@ async fn each_message_has_its_own_result_in_order() {
     body["messages"][4]["channelArn"] = elsewhere.into();
     body["messages"][4]["subChannelId"] = "s".into();
     let event = post("", body);
-    let reply = env.ask(&event).await;
+    let reply = env.send(&event).await;
     assert_eq!(
-        said(&reply),
+        outcomes(&reply),
         expect(&[
             ("theirs", "message-not-found"),
             ("sent", "SENT"),
@@ -98,9 +98,9 @@ async fn the_same_message_twice_costs_one_call() {
     let env = TestEnv::new().await;
     env.seed_message("m", &user(ALICE), FlowOutcome::sent());
     env.seed_message("n", &user(ALICE), FlowOutcome::sent());
-    let reply = env.ask(&post("", messages(&["m", "n", "m", "m"]))).await;
+    let reply = env.send(&post("", messages(&["m", "n", "m", "m"]))).await;
     assert_eq!(
-        said(&reply),
+        outcomes(&reply),
         expect(&[("m", "SENT"), ("n", "SENT"), ("m", "SENT"), ("m", "SENT")])
     );
     assert_eq!(env.calls().len(), 2);
@@ -114,15 +114,15 @@ async fn a_pending_or_throttled_result_comes_with_a_retry_after() {
     env.seed_message("throttled", &user(ALICE), FlowOutcome::sent());
     env.chime
         .fault_for("throttled", vec![Fault::throttled(), Fault::throttled()]);
-    let reply = env.ask(&post("", messages(&["sent", "throttled"]))).await;
+    let reply = env.send(&post("", messages(&["sent", "throttled"]))).await;
     assert_eq!(
-        said(&reply),
+        outcomes(&reply),
         expect(&[("sent", "SENT"), ("throttled", "throttled")])
     );
     assert!(reply.header("retry-after").is_some());
-    let reply = env.ask(&post("", messages(&["sent", "pending"]))).await;
+    let reply = env.send(&post("", messages(&["sent", "pending"]))).await;
     assert_eq!(
-        said(&reply),
+        outcomes(&reply),
         expect(&[("sent", "SENT"), ("pending", "PENDING")])
     );
     assert!(reply.header("retry-after").is_some());
@@ -162,7 +162,7 @@ async fn every_invalid_field_is_named_with_its_place_and_chime_is_not_called() {
             ],
         ),
     ] {
-        let mut named = env.ask(&post("", &body)).await.fields();
+        let mut named = env.send(&post("", &body)).await.fields();
         named.sort();
         assert_eq!(named, fields, "{body}");
     }
@@ -179,10 +179,10 @@ async fn every_invalid_field_is_named_with_its_place_and_chime_is_not_called() {
             vec!["messages[0].messageId"],
         ),
     ] {
-        assert_eq!(env.ask(&post("", &text)).await.fields(), fields, "{text}");
+        assert_eq!(env.send(&post("", &text)).await.fields(), fields, "{text}");
     }
     let reply = env
-        .ask(&post("channelArn=x&wait=y", json!({"messages": [item]})))
+        .send(&post("channelArn=x&wait=y", json!({"messages": [item]})))
         .await;
     assert_eq!(reply.fields(), ["channelArn", "wait"]);
     assert!(env.calls().is_empty());
@@ -196,10 +196,10 @@ async fn a_body_in_base64_is_decoded() {
     let text = messages(&["m"]).to_string();
     event["isBase64Encoded"] = true.into();
     event["body"] = base64::encode(&text).into();
-    assert_eq!(said(&env.ask(&event).await), expect(&[("m", "SENT")]));
+    assert_eq!(outcomes(&env.send(&event).await), expect(&[("m", "SENT")]));
     for body in [json!("%%%"), json!("/w=="), json!(7), json!({"a": 1})] {
         event["body"] = body;
-        assert_eq!(env.ask(&event).await.fields(), ["body"]);
+        assert_eq!(env.send(&event).await.fields(), ["body"]);
     }
     assert_eq!(env.calls().len(), 1);
 }
@@ -263,9 +263,13 @@ async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
                 outcome: FlowOutcome::Pending,
             });
         }
-        let reply = env.ask(&post("wait=3", json!({ "messages": items }))).await;
+        let reply = env
+            .send(&post("wait=3", json!({ "messages": items })))
+            .await;
         assert!(
-            said(&reply).iter().all(|(_, said)| said == "PENDING"),
+            outcomes(&reply)
+                .iter()
+                .all(|(_, outcome)| outcome == "PENDING"),
             "{reply:?}"
         );
         assert!(
@@ -283,9 +287,11 @@ async fn twenty_pending_messages_and_a_wait_of_20_s_keep_the_rate() {
     for id in twenty_ids() {
         env.seed_message(&id, &user(ALICE), FlowOutcome::Pending);
     }
-    let (reply, took) = timed(env.ask(&post("wait=20", twenty_messages()))).await;
+    let (reply, took) = timed(env.send(&post("wait=20", twenty_messages()))).await;
     assert!(
-        said(&reply).iter().all(|(_, said)| said == "PENDING"),
+        outcomes(&reply)
+            .iter()
+            .all(|(_, outcome)| outcome == "PENDING"),
         "{reply:?}"
     );
     assert!(took < Duration::from_secs(22), "{took:?}");
@@ -311,8 +317,8 @@ async fn twenty_messages_and_a_chime_that_fails_now_and_then_keep_the_rate() {
         .collect(),
     );
     let event = post("", twenty_messages());
-    let reply = env.ask(&event).await;
-    assert_eq!(said(&reply).len(), 20);
+    let reply = env.send(&event).await;
+    assert_eq!(outcomes(&reply).len(), 20);
     assert_rate(&env, 5);
     let record = env.record(request_id(&event)).await;
     assert_eq!(record["upstreamCalls"], Value::from(env.calls().len()));
@@ -330,9 +336,9 @@ async fn three_failed_calls_in_a_row_give_the_remaining_messages_the_last_proble
         let env = TestEnv::new().await;
         env.chime.always(Some(fault.clone()));
         let event = post("", twenty_messages());
-        let (reply, took) = timed(env.ask(&event)).await;
+        let (reply, took) = timed(env.send(&event)).await;
         assert!(
-            said(&reply).iter().all(|(_, said)| said == name),
+            outcomes(&reply).iter().all(|(_, outcome)| outcome == name),
             "{fault:?}: {reply:?}"
         );
         // At most 4 were in flight when the third one failed.
@@ -363,14 +369,14 @@ async fn a_success_between_failures_lets_every_message_be_called() {
             env.chime.fault_for(id, vec![Fault::json("{}")]);
         }
     }
-    let reply = env.ask(&post("", twenty_messages())).await;
-    for (index, (_, said)) in said(&reply).iter().enumerate() {
+    let reply = env.send(&post("", twenty_messages())).await;
+    for (index, (_, outcome)) in outcomes(&reply).iter().enumerate() {
         let expected = if index % 3 == 2 {
             "SENT"
         } else {
             "upstream-failure"
         };
-        assert_eq!(said, expected, "{index}");
+        assert_eq!(outcome, expected, "{index}");
     }
 }
 
@@ -382,13 +388,18 @@ async fn a_batch_without_a_wait_ends_within_10_s_however_slow_chime_is() {
     }
     env.chime
         .always(Some(Fault::Latency(Duration::from_millis(1900))));
-    let (reply, took) = timed(env.ask(&post("", twenty_messages()))).await;
+    let (reply, took) = timed(env.send(&post("", twenty_messages()))).await;
     assert!(took < Duration::from_secs(10), "{took:?}");
-    let said = said(&reply);
-    assert!(said.iter().any(|(_, said)| said == "SENT"), "{said:?}");
+    let outcomes = outcomes(&reply);
     assert!(
-        said.iter().any(|(_, said)| said == "upstream-timeout"),
-        "{said:?}"
+        outcomes.iter().any(|(_, outcome)| outcome == "SENT"),
+        "{outcomes:?}"
+    );
+    assert!(
+        outcomes
+            .iter()
+            .any(|(_, outcome)| outcome == "upstream-timeout"),
+        "{outcomes:?}"
     );
 }
 
@@ -396,11 +407,11 @@ async fn a_batch_without_a_wait_ends_within_10_s_however_slow_chime_is() {
 async fn a_batch_without_a_wait_ends_soon_when_chime_is_unreachable() {
     let env =
         TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
-    let (reply, took) = timed(env.ask(&post("", twenty_messages()))).await;
+    let (reply, took) = timed(env.send(&post("", twenty_messages()))).await;
     assert!(
-        said(&reply)
+        outcomes(&reply)
             .iter()
-            .all(|(_, said)| said == "upstream-unavailable")
+            .all(|(_, outcome)| outcome == "upstream-unavailable")
     );
     assert!(took < Duration::from_secs(10), "{took:?}");
 }

@@ -330,7 +330,7 @@ async fn the_example_requests_of_the_document_return_200() {
                     .collect()
             };
             for event in events {
-                let response = env.ask(&event).await;
+                let response = env.send(&event).await;
                 assert_eq!(response.status, 200, "{method}: {response:?}");
             }
         }
@@ -372,48 +372,48 @@ async fn the_function_returns_every_status_code_of_the_document() {
             Fault::service_unavailable(),
         ] {
             without_cors.chime.always(Some(fault));
-            see(method, without_cors.ask(&message).await);
+            see(method, without_cors.send(&message).await);
         }
-        see(method, hanging.ask(&message).await);
+        see(method, hanging.send(&message).await);
         let gone = vec![Fault::status_value("PENDING"), Fault::not_found()];
         without_cors.chime.script(gone);
         let wait = with_method(wait.clone(), method);
-        see(method, without_cors.ask(&wait).await);
+        see(method, without_cors.send(&wait).await);
         let incomplete = with_method(get(""), method);
-        see(method, without_cors.ask(&incomplete).await);
+        see(method, without_cors.send(&incomplete).await);
     }
     without_cors.chime.always(None);
 
     let batch = post("", messages(&[MESSAGE]));
-    see("POST", without_cors.ask(&batch).await);
-    see("POST", without_cors.ask(&post("", "{}")).await);
+    see("POST", without_cors.send(&batch).await);
+    see("POST", without_cors.send(&post("", "{}")).await);
     let too_large = post("", " ".repeat(65537));
-    see("POST", without_cors.ask(&too_large).await);
+    see("POST", without_cors.send(&too_large).await);
     let mut plain = batch.clone();
     plain["headers"]["content-type"] = "text/plain".into();
-    see("POST", without_cors.ask(&plain).await);
+    see("POST", without_cors.send(&plain).await);
     let mut unmapped = batch.clone();
     unmapped["requestContext"]["authorizer"]["jwt"]["claims"] = json!({"name": "alice"});
-    see("POST", without_cors.ask(&unmapped).await);
+    see("POST", without_cors.send(&unmapped).await);
 
     for (method, event) in [("GET", &message), ("HEAD", &message), ("POST", &batch)] {
         let mut anonymous = with_method(event.clone(), method);
         anonymous["requestContext"]["authorizer"] = Value::Null;
-        see(method, without_cors.ask(&anonymous).await);
+        see(method, without_cors.send(&anonymous).await);
     }
 
     let preflight = sample("preflight");
-    see("OPTIONS", with_cors.ask(&preflight).await);
-    see("OPTIONS", without_cors.ask(&preflight).await);
+    see("OPTIONS", with_cors.send(&preflight).await);
+    see("OPTIONS", without_cors.send(&preflight).await);
     for (member, value) in [("path", json!("/other")), ("headers", json!(7))] {
         let mut event = preflight.clone();
         event[member] = value;
-        see("OPTIONS", with_cors.ask(&event).await);
+        see("OPTIONS", with_cors.send(&event).await);
     }
     for (member, value) in [("rawPath", json!("/other")), ("headers", json!(7))] {
         let mut event = batch.clone();
         event[member] = value;
-        see("POST", without_cors.ask(&event).await);
+        see("POST", without_cors.send(&event).await);
     }
 
     // A batch has these problems in its results. For the whole request they come from the gateway.

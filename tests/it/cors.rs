@@ -46,7 +46,7 @@ async fn an_allowed_origin_may_read_responses_and_problems() {
     let mut lost = from(OWN);
     lost["rawPath"] = "/other".into();
     for (event, status) in [(from(OWN), 200), (unauthenticated, 401), (lost, 404)] {
-        let reply = env.ask(&event).await;
+        let reply = env.send(&event).await;
         assert_eq!(reply.status, status);
         assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
         assert_eq!(
@@ -76,7 +76,7 @@ async fn other_origins_get_no_cors_headers() {
         "",
     ] {
         for event in [from(origin), preflight(origin)] {
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             assert!([200, 204].contains(&reply.status), "{reply:?}");
             assert!(cors_headers(&reply).is_empty(), "{origin}: {reply:?}");
             assert_eq!(reply.header("vary"), Some("origin"));
@@ -87,7 +87,7 @@ async fn other_origins_get_no_cors_headers() {
 #[tokio::test]
 async fn a_preflight_needs_no_identity_and_is_cached() {
     let env = env().await;
-    let reply = env.ask(&preflight(OWN)).await;
+    let reply = env.send(&preflight(OWN)).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
     assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
     assert_eq!(reply.header("vary"), Some("origin"));
@@ -113,7 +113,7 @@ async fn allow_has_options_only_if_origins_are_configured() {
     let env = env().await;
     let mut event = from(OWN);
     event["requestContext"]["http"]["method"] = "PUT".into();
-    let reply = env.ask(&event).await;
+    let reply = env.send(&event).await;
     reply.assert_problem(405, "method-not-allowed");
     assert_eq!(reply.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
 }
@@ -123,7 +123,7 @@ async fn any_origin_may_read_responses_but_never_with_credentials() {
     let env = TestEnv::with(&[("ALLOWED_ORIGINS", "*")]).await;
     env.put(FlowOutcome::Pending);
     for event in [from("https://anywhere.test"), preflight("null")] {
-        let reply = env.ask(&event).await;
+        let reply = env.send(&event).await;
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert_eq!(reply.header("access-control-allow-credentials"), None);
     }
@@ -133,13 +133,13 @@ async fn any_origin_may_read_responses_but_never_with_credentials() {
 async fn without_allowed_origins_there_are_no_cors_headers() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
-    let reply = env.ask(&from(OWN)).await;
+    let reply = env.send(&from(OWN)).await;
     reply.assert_status("PENDING");
     assert!(
         cors_headers(&reply).is_empty() && reply.header("vary").is_none(),
         "{reply:?}"
     );
-    env.ask(&preflight(OWN))
+    env.send(&preflight(OWN))
         .await
         .assert_problem(405, "method-not-allowed");
 }

@@ -17,7 +17,7 @@ async fn assert_source(event: &str, claim: &str, id: &str, gateway: &str, author
     .await;
     env.seed_message(MESSAGE, &user(id), FlowOutcome::sent());
     let event = sample(event);
-    let reply = env.ask(&event).await;
+    let reply = env.send(&event).await;
     reply.assert_status("SENT");
     assert_eq!(
         reply.body,
@@ -72,13 +72,13 @@ fn identity_id(event: &str) -> String {
 async fn sample_events_of_rejected_requests_are_rejected_without_a_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
-    env.ask(&sample("refused-no-authorizer"))
+    env.send(&sample("refused-no-authorizer"))
         .await
         .assert_problem(401, "unauthenticated");
-    env.ask(&sample("refused-unmapped-claim"))
+    env.send(&sample("refused-unmapped-claim"))
         .await
         .assert_problem(403, "identity-not-mapped");
-    let reply = env.ask(&sample("refused-other-app-instance")).await;
+    let reply = env.send(&sample("refused-other-app-instance")).await;
     assert_eq!(reply.fields(), ["channelArn"]);
     assert!(env.calls().is_empty());
 }
@@ -87,7 +87,7 @@ async fn sample_events_of_rejected_requests_are_rejected_without_a_call() {
 async fn head_returns_the_headers_of_get_without_a_body() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
-    let reply = env.ask(&sample("head")).await;
+    let reply = env.send(&sample("head")).await;
     assert_eq!((reply.status, reply.body.as_str()), (200, ""));
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert!(reply.header("retry-after").is_some());
@@ -97,8 +97,8 @@ async fn head_returns_the_headers_of_get_without_a_body() {
 async fn sample_events_of_a_batch_and_a_wait_get_results() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
-    env.ask(&sample("wait")).await.assert_status("SENT");
-    let batch = env.ask(&sample("batch")).await;
+    env.send(&sample("wait")).await.assert_status("SENT");
+    let batch = env.send(&sample("batch")).await;
     assert_eq!(
         (
             batch.status,
@@ -120,10 +120,10 @@ async fn a_stage_or_a_base_path_may_precede_the_path() {
         let mut event = sample("http-api-jwt");
         event["rawPath"] = path.into();
         event["requestContext"]["http"]["path"] = path.into();
-        env.ask(&event).await.assert_status("SENT");
+        env.send(&event).await.assert_status("SENT");
         let mut event = sample("rest-api-cognito");
         event["path"] = path.into();
-        env.ask(&event).await.assert_status("SENT");
+        env.send(&event).await.assert_status("SENT");
     }
 }
 

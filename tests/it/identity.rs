@@ -47,7 +47,7 @@ async fn no_client_input_changes_the_bearer() {
     event["requestContext"]["sub"] = MALLORY.into();
     event["requestContext"]["identity"] = json!({"userArn": mallory, "sub": MALLORY});
     event["requestContext"]["authorizer"]["sub"] = MALLORY.into();
-    env.ask(&event).await.assert_status("SENT");
+    env.send(&event).await.assert_status("SENT");
     let [call] = &env.calls()[..] else {
         panic!("one call");
     };
@@ -61,13 +61,13 @@ async fn a_request_that_names_a_bearer_is_rejected_without_a_call() {
     env.put(FlowOutcome::sent());
     let event = get_message(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
     assert_eq!(
-        env.ask(&event).await.fields(),
+        env.send(&event).await.fields(),
         ["chimeBearer", "x-amz-chime-bearer"]
     );
     let mut body = messages(&[MESSAGE]);
     body["chimeBearer"] = user(MALLORY).into();
     body["messages"][0]["chimeBearer"] = user(MALLORY).into();
-    let fields = env.ask(&post("", body)).await.fields();
+    let fields = env.send(&post("", body)).await.fields();
     assert_eq!(fields, ["chimeBearer", "messages[0].chimeBearer"]);
     assert!(env.calls().is_empty());
 }
@@ -104,7 +104,7 @@ async fn an_invalid_user_id_is_rejected_and_never_repaired() {
         json!("{sub}"),
     ] {
         let reply = env
-            .ask(&with_claims(
+            .send(&with_claims(
                 json!({"sub": value.clone(), "Sub": ALICE, "username": ALICE}),
             ))
             .await;
@@ -114,7 +114,7 @@ async fn an_invalid_user_id_is_rejected_and_never_repaired() {
             "{value}"
         );
     }
-    env.ask(&with_claims(json!({"SUB": ALICE})))
+    env.send(&with_claims(json!({"SUB": ALICE})))
         .await
         .assert_problem(403, "identity-not-mapped");
     assert!(env.calls().is_empty());
@@ -126,14 +126,14 @@ async fn other_claims_may_have_any_value() {
     env.put(FlowOutcome::sent());
     let claims =
         json!({"sub": ALICE, "groups": ["a", 1], "address": {"x": null}, "exp": 1.5, "ok": true});
-    env.ask(&with_claims(claims)).await.assert_status("SENT");
+    env.send(&with_claims(claims)).await.assert_status("SENT");
 }
 
 #[tokio::test]
 async fn a_whole_number_is_a_valid_value() {
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("id"))]).await;
     env.seed_message(MESSAGE, &user("4711"), FlowOutcome::sent());
-    env.ask(&with_claims(json!({"id": 4711})))
+    env.send(&with_claims(json!({"id": 4711})))
         .await
         .assert_status("SENT");
 }
@@ -185,7 +185,7 @@ async fn events_without_an_authorizer_context_are_unauthenticated() {
         .remove("authorizer");
     refused.push(event);
     for event in refused {
-        let reply = env.ask(&event).await;
+        let reply = env.send(&event).await;
         let context = &event["requestContext"]["authorizer"];
         assert_eq!(
             (reply.status, reply.problem().as_str()),
@@ -214,7 +214,9 @@ async fn the_record_has_the_reason_for_unauthenticated() {
     ] {
         let mut event = get_message(MESSAGE, "");
         event["requestContext"]["authorizer"] = authorizer.clone();
-        env.ask(&event).await.assert_problem(401, "unauthenticated");
+        env.send(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
         let record = env.record(request_id(&event)).await;
         assert_eq!(record["cause"], cause, "{authorizer}");
     }
@@ -244,7 +246,7 @@ async fn a_duplicate_name_in_the_authorizer_context_is_rejected() {
         ),
     ] {
         assert_ne!(twice, text);
-        let reply = env.ask_bytes(twice).await;
+        let reply = env.send_bytes(twice).await;
         assert!(
             ["unauthenticated", "internal-error"].contains(&reply.problem().as_str()),
             "{reply:?}"
@@ -265,12 +267,16 @@ async fn guest_cognito_identities_are_unauthenticated() {
     ] {
         let mut event = sample("http-api-iam");
         event["requestContext"]["authorizer"]["iam"]["cognitoIdentity"]["amr"] = amr;
-        env.ask(&event).await.assert_problem(401, "unauthenticated");
+        env.send(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
     }
     for kind in [json!("unauthenticated"), json!(""), json!(1), json!(null)] {
         let mut event = sample("rest-api-iam");
         event["requestContext"]["identity"]["cognitoAuthenticationType"] = kind;
-        env.ask(&event).await.assert_problem(401, "unauthenticated");
+        env.send(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
     }
     assert!(env.calls().is_empty());
 }
@@ -298,7 +304,7 @@ async fn only_two_names_of_a_signer_exist() {
             for known in CHOSEN_BY_CALLERS {
                 principal[known] = "id-1".into();
             }
-            env.ask(&event)
+            env.send(&event)
                 .await
                 .assert_problem(403, "identity-not-mapped");
         }
@@ -311,7 +317,7 @@ async fn another_authorizer_may_use_the_names_of_a_signer() {
     for name in CHOSEN_BY_CALLERS {
         let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
         env.put(FlowOutcome::sent());
-        env.ask(&with_claims(json!({ name: ALICE })))
+        env.send(&with_claims(json!({ name: ALICE })))
             .await
             .assert_status("SENT");
     }
@@ -323,7 +329,7 @@ async fn a_function_url_has_no_cognito_identity() {
     let mut event = sample("function-url-iam");
     event["requestContext"]["authorizer"]["iam"]["cognitoIdentity"] =
         json!({"amr": ["authenticated"], "identityId": ALICE});
-    env.ask(&event)
+    env.send(&event)
         .await
         .assert_problem(403, "identity-not-mapped");
     assert!(env.calls().is_empty());
@@ -353,7 +359,7 @@ async fn only_sessions_of_the_session_role_are_trusted() {
     env.seed_message(MESSAGE, &user("session"), FlowOutcome::sent());
     let sessions = "arn:aws:sts::111122223333:assumed-role";
     for event in signed_as(&format!("{sessions}/chat/session")) {
-        env.ask(&event).await.assert_status("SENT");
+        env.send(&event).await.assert_status("SENT");
     }
     for arn in [
         format!("{sessions}/chat2/session"),
@@ -362,7 +368,7 @@ async fn only_sessions_of_the_session_role_are_trusted() {
         "arn:aws:sts::111122223334:assumed-role/chat/session".to_owned(),
     ] {
         for event in signed_as(&arn) {
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             assert_eq!(
                 (reply.status, reply.problem().as_str()),
                 (401, "unauthenticated"),
@@ -380,7 +386,7 @@ async fn only_sessions_of_the_session_role_are_trusted() {
         "session".to_owned(),
     ] {
         for event in signed_as(&arn) {
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             assert_eq!(
                 (reply.status, reply.problem().as_str()),
                 (403, "identity-not-mapped"),
@@ -412,7 +418,7 @@ async fn claims_beside_other_keys_are_ambiguous() {
             for (name, value) in other.as_object().expect("members") {
                 authorizer[name] = value.clone();
             }
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             assert_eq!(reply.status, status, "{source} {other}: {reply:?}");
         }
     }
@@ -426,12 +432,12 @@ async fn users_of_a_tenant_reach_their_own_app_instance_only() {
     env.put(FlowOutcome::sent());
     let own = APP_INSTANCE.rsplit('/').next().expect("an id");
     let event = with_claims(json!({"sub": ALICE, "custom:tenant": own}));
-    env.ask(&event).await.assert_status("SENT");
+    env.send(&event).await.assert_status("SENT");
     let event = with_claims(json!({"sub": ALICE, "custom:tenant": "another"}));
-    assert_eq!(env.ask(&event).await.fields(), ["channelArn"]);
+    assert_eq!(env.send(&event).await.fields(), ["channelArn"]);
     for tenant in ["a:b", "a/user/b", "", "x/app-instance/y"] {
         let event = with_claims(json!({"sub": ALICE, "custom:tenant": tenant}));
-        env.ask(&event)
+        env.send(&event)
             .await
             .assert_problem(403, "identity-not-mapped");
     }
@@ -448,7 +454,7 @@ async fn a_claim_that_is_the_whole_arn_must_be_a_user_arn() {
     .await;
     env.put(FlowOutcome::sent());
     let event = |arn: &str| with_claims(json!({"custom:appInstanceUserArn": arn}));
-    env.ask(&event(&user(ALICE))).await.assert_status("SENT");
+    env.send(&event(&user(ALICE))).await.assert_status("SENT");
     for arn in [
         ALICE.to_owned(),
         APP_INSTANCE.to_owned(),
@@ -457,7 +463,7 @@ async fn a_claim_that_is_the_whole_arn_must_be_a_user_arn() {
         format!("{} ", user(ALICE)),
         format!("{},{}", user(ALICE), user(ALICE)),
     ] {
-        env.ask(&event(&arn))
+        env.send(&event(&arn))
             .await
             .assert_problem(403, "identity-not-mapped");
     }
@@ -480,7 +486,7 @@ async fn concurrent_callers_get_their_own_bearers_and_responses() {
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender.into();
         let env = &env;
         async move {
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             assert_eq!(
                 reply.json(),
                 json!({"messageId": id, "status": "FAILED", "detail": detail})

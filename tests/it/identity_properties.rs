@@ -357,7 +357,7 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
                 }
                 let text = event.text();
                 env.chime.forget_calls();
-                let reply = handle.block_on(env.ask_bytes(text.clone()));
+                let reply = handle.block_on(env.send_bytes(text.clone()));
                 let calls = env.calls();
                 prop_assert!(
                     calls.is_empty() || !event.is_ambiguous(source.path),

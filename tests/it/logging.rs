@@ -17,7 +17,7 @@ async fn the_record_has_the_request_and_its_metrics() {
     env.chime
         .script(vec![Fault::service_failure(), Fault::Pass]);
     let event = get_message(MESSAGE, "&wait=0");
-    env.ask(&event).await.assert_status("SENT");
+    env.send(&event).await.assert_status("SENT");
     let record = env.record(request_id(&event)).await;
     let ids: Vec<_> = env
         .calls()
@@ -79,7 +79,7 @@ async fn the_record_has_the_request_and_its_metrics() {
         assert!(["Count", "Milliseconds"].contains(&metric["Unit"].as_str().expect("a unit")));
     }
     let second = get_message(MESSAGE, "");
-    env.ask(&second).await;
+    env.send(&second).await;
     assert_eq!(env.record(request_id(&second)).await["coldStart"], false);
     assert_eq!(
         env.function.log().len(),
@@ -93,7 +93,7 @@ async fn an_unknown_status_is_counted_as_other() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Settled("HIDDEN".into(), None));
     let event = get_message(MESSAGE, "");
-    env.ask(&event).await.assert_status("HIDDEN");
+    env.send(&event).await.assert_status("HIDDEN");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
         (&record["messageStatus"], &record["StatusOther"]),
@@ -167,7 +167,7 @@ async fn secrets_never_reach_a_log_or_a_problem() {
             });
             env.chime.always(outcome.clone());
             let event = full_of_canaries();
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             env.record(request_id(&event)).await;
             if reply.status == 200 {
                 assert!(
@@ -188,20 +188,20 @@ async fn secrets_never_reach_a_log_or_a_problem() {
             "channelArn=canary-channel&messageId=canary-body.&wait=canary-body".into();
         refused[2]["requestContext"]["http"]["method"] = "canary-body".into();
         for event in refused {
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             env.record(request_id(&event)).await;
             assert!(
                 !CANARIES.iter().any(|canary| reply.body.contains(canary)),
                 "{reply:?}"
             );
         }
-        env.ask_bytes(
+        env.send_bytes(
             full_of_canaries()
                 .to_string()
                 .replace("\"version\":\"2.0\"", "\"version\":\"canary-body\""),
         )
         .await;
-        env.ask_bytes(&b"{\"canary-body\": \xff"[..]).await;
+        env.send_bytes(&b"{\"canary-body\": \xff"[..]).await;
         let log = env.function.log().join("\n");
         for secret in
             CANARIES
@@ -219,7 +219,7 @@ async fn a_mapping_error_in_the_record_names_the_claim_and_not_its_value() {
     let mut event = full_of_canaries();
     event["requestContext"]["authorizer"]["jwt"]["claims"]["email"] =
         "canary-claim+x@example.com".into();
-    env.ask(&event)
+    env.send(&event)
         .await
         .assert_problem(403, "identity-not-mapped");
     let record = env.record(request_id(&event)).await;
@@ -233,7 +233,7 @@ async fn a_mapping_error_in_the_record_names_the_claim_and_not_its_value() {
 #[tokio::test]
 async fn malformed_events_are_recorded() {
     let env = TestEnv::new().await;
-    env.ask_bytes("null")
+    env.send_bytes("null")
         .await
         .assert_problem(500, "internal-error");
     let line = env

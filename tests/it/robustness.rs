@@ -42,7 +42,7 @@ async fn env_without_waits() -> TestEnv {
 /// Checks that the response is well-formed, and that the bearer of every call is the caller of `event`.
 async fn assert_invariants(env: &TestEnv, bytes: impl Into<Vec<u8>>, event: &Value) {
     env.chime.forget_calls();
-    let reply = env.ask_bytes(bytes).await;
+    let reply = env.send_bytes(bytes).await;
     if reply.header("content-type") == Some("application/problem+json") && !reply.body.is_empty() {
         reply.problem();
     }
@@ -66,7 +66,7 @@ async fn malformed_events_return_internal_error() {
         br#"{"requestContext":{"routeKey":"$connect","eventType":"CONNECT","connectionId":"x"},"isBase64Encoded":false}"#,
         br#"{"version":"2.0"}"#, br#"{"version":2.0,"requestContext":{}}"#, deep.as_bytes(), long.as_bytes(),
     ] {
-        let reply = env.ask_bytes(bytes).await;
+        let reply = env.send_bytes(bytes).await;
         assert!(reply.status >= 400, "{reply:?}");
         reply.problem();
     }
@@ -83,7 +83,7 @@ async fn events_that_make_lambda_http_panic_get_a_response() {
         .expect("a query")
         .replace("messageId", " messageId");
     event["rawQueryString"] = query.into();
-    assert_eq!(env.ask(&event).await.fields(), [" messageId", "messageId"]);
+    assert_eq!(env.send(&event).await.fields(), [" messageId", "messageId"]);
     let mut event = get_message(MESSAGE, "");
     event["isBase64Encoded"] = true.into();
     event["body"] = "*".into();
@@ -95,7 +95,7 @@ async fn events_that_make_lambda_http_panic_get_a_response() {
     ] {
         event["headers"][name] = value.into();
     }
-    env.ask(&event).await.assert_status("SENT");
+    env.send(&event).await.assert_status("SENT");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_request_id_that_is_not_of_a_gateway_is_neither_returned_nor_logged() 
         for mut event in [get_message("none", ""), sample("rest-api-cognito")] {
             event["requestContext"]["requestId"] = id.into();
             env.function.forget_log();
-            let reply = env.ask(&event).await;
+            let reply = env.send(&event).await;
             reply.assert_problem(404, "message-not-found");
             let returned = reply.json()["requestId"].take();
             assert_eq!(returned == id, is_used, "{id:?}");

@@ -98,9 +98,9 @@ async fn soak(callers: usize, trace_ids: TraceIds, leak: usize) {
     // A leak must stand out from the noise of the allocator.
     let invocations = invocations().max(leak * 64);
     let run = async {
-        send(&env, callers, 0, WARM_UP).await;
+        send_all(&env, callers, 0, WARM_UP).await;
         let before = ProcessFigures::at_rest(&env, callers, WARM_UP).await;
-        send(&env, callers, WARM_UP, WARM_UP + invocations).await;
+        send_all(&env, callers, WARM_UP, WARM_UP + invocations).await;
         let after = ProcessFigures::at_rest(&env, callers, WARM_UP + invocations).await;
         println!(
             "{callers} at once, {trace_ids:?} trace ids, {invocations} invocations: {before:?}, \
@@ -114,7 +114,7 @@ async fn soak(callers: usize, trace_ids: TraceIds, leak: usize) {
 }
 
 /// Sends these invocations, each caller's one after the other. Returns when all have a response.
-async fn send(env: &TestEnv, callers: usize, from: usize, to: usize) {
+async fn send_all(env: &TestEnv, callers: usize, from: usize, to: usize) {
     let requests = (0..callers).map(|caller| async move {
         for number in (from..to).filter(|number| number % callers == caller) {
             invoke(env, callers, caller, number).await;
@@ -131,15 +131,15 @@ async fn send(env: &TestEnv, callers: usize, from: usize, to: usize) {
 /// message of this caller with the number of this invocation, or the id of this request.
 async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
     let lossy = id("lossy", caller);
-    let ask = |mut event: Value| async move {
+    let request = |mut event: Value| async move {
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender(caller).into();
-        (env.ask(&event).await, request_id(&event).to_owned())
+        (env.send(&event).await, request_id(&event).to_owned())
     };
     let lose = |faults: Vec<Fault>| {
         env.chime.fault_for(&lossy, faults);
-        ask(get_message(&lossy, ""))
+        request(get_message(&lossy, ""))
     };
-    let about = |name| ask(get_message(&id(name, caller), ""));
+    let about = |name| request(get_message(&id(name, caller), ""));
     let sent = |name| json!({"messageId": id(name, caller), "status": "SENT"});
     let whats_new = || {
         let detail = format!("result {number}");
@@ -154,23 +154,23 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
         number % MIX
     };
     match kind {
-        0 => is_refused(ask(get("messageId=m")).await, 400, "invalid-request"),
+        0 => is_refused(request(get("messageId=m")).await, 400, "invalid-request"),
         1 => {
             let mut event = get_message(&id("sent", caller), "");
             event["requestContext"]["authorizer"] = Value::Null;
             let id = request_id(&event).to_owned();
-            is_refused((env.ask(&event).await, id), 401, "unauthenticated");
+            is_refused((env.send(&event).await, id), 401, "unauthenticated");
         }
         2 => {
             // Nothing in it says whose it is, but no other request of the mix is answered so.
             let reply = env
-                .ask_bytes(format!("[{number}, \"{}\"", unique_id()))
+                .send_bytes(format!("[{number}, \"{}\"", unique_id()))
                 .await;
             reply.assert_problem(500, "internal-error");
         }
         3 => {
             let theirs = get_message(&id("sent", (caller + 1) % callers.max(2)), "");
-            is_refused(ask(theirs).await, 404, "message-not-found");
+            is_refused(request(theirs).await, 404, "message-not-found");
         }
         4 => is_refused(about("throttled").await, 429, "throttled"),
         5 => is_refused(about("failure").await, 502, "upstream-failure"),
@@ -187,7 +187,7 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
             let new = whats_new();
             let ids = [id("sent", caller), id("new", caller), id("none", caller)];
             let batch: [&str; BATCH] = ids.each_ref().map(String::as_str);
-            let (reply, request) = ask(post("", messages(&batch))).await;
+            let (reply, request) = request(post("", messages(&batch))).await;
             let mut results = reply.json()["results"].take();
             let missing = results[2]["problem"].take();
             assert_eq!(problem_name(&missing), "message-not-found");

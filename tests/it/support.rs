@@ -126,29 +126,29 @@ impl TestEnv {
         });
     }
 
-    pub async fn ask(&self, event: &Value) -> GatewayResponse {
-        self.ask_bytes(event.to_string()).await
+    pub async fn send(&self, event: &Value) -> GatewayResponse {
+        self.send_bytes(event.to_string()).await
     }
 
     /// The next request is answered, and rightly.
     pub async fn assert_works(&self) {
         self.put(FlowOutcome::sent());
-        self.ask(&get_message(MESSAGE, ""))
+        self.send(&get_message(MESSAGE, ""))
             .await
             .assert_status("SENT");
     }
 
     /// Invokes with Lambda's longest sensible timeout.
-    pub async fn ask_bytes(&self, event: impl Into<Vec<u8>>) -> GatewayResponse {
-        self.ask_within(event, Duration::from_secs(29)).await
+    pub async fn send_bytes(&self, event: impl Into<Vec<u8>>) -> GatewayResponse {
+        self.send_within(event, Duration::from_secs(29)).await
     }
 
-    pub async fn ask_within(
+    pub async fn send_within(
         &self,
         event: impl Into<Vec<u8>>,
         deadline: Duration,
     ) -> GatewayResponse {
-        ask_function(&self.function, &event.into(), Some(deadline)).await
+        send_to(&self.function, &event.into(), Some(deadline)).await
     }
 
     /// Every call that reached Chime, whatever its operation. The warm-up is not one.
@@ -171,14 +171,14 @@ impl TestEnv {
 }
 
 /// Invokes a function that has no [`TestEnv`].
-pub async fn ask(function: &FakeLambda, event: &Value) -> GatewayResponse {
+pub async fn send(function: &FakeLambda, event: &Value) -> GatewayResponse {
     let deadline = Some(Duration::from_secs(29));
-    ask_function(function, event.to_string().as_bytes(), deadline).await
+    send_to(function, event.to_string().as_bytes(), deadline).await
 }
 
 /// Invokes a function, with Lambda's timeout or without one. Every response of the tests comes through
 /// here, and must be one that `openapi.yaml` describes.
-pub async fn ask_function(
+pub async fn send_to(
     function: &FakeLambda,
     event: &[u8],
     deadline: Option<Duration>,

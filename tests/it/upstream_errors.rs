@@ -8,8 +8,8 @@ use fakes::flow::FlowOutcome;
 use fakes::http::Server;
 
 use crate::support::{
-    ALICE, GatewayResponse, MESSAGE, TestEnv, ask_function, get_message, request_id,
-    start_function, user,
+    ALICE, GatewayResponse, MESSAGE, TestEnv, get_message, request_id, send_to, start_function,
+    user,
 };
 
 /// Checks the problem, the calls and the record of a request when every call ends in `fault`.
@@ -32,7 +32,7 @@ async fn assert_maps_to(
     env.put(FlowOutcome::sent());
     env.chime.always(Some(fault.clone()));
     let event = get_message(MESSAGE, "");
-    let reply = env.ask(&event).await;
+    let reply = env.send(&event).await;
     assert_eq!(
         (reply.status, reply.problem().as_str()),
         (status, name),
@@ -52,7 +52,7 @@ async fn assert_maps_to(
     assert!(told.contains(cause), "{fault:?}: {told}");
     // Chime works again, and so does the function.
     env.chime.always(None);
-    env.ask(&get_message(MESSAGE, ""))
+    env.send(&get_message(MESSAGE, ""))
         .await
         .assert_status("SENT");
     reply
@@ -77,7 +77,7 @@ async fn an_unknown_user_is_not_provisioned() {
         &[],
     )
     .await;
-    env.ask(&get_message(MESSAGE, ""))
+    env.send(&get_message(MESSAGE, ""))
         .await
         .assert_problem(403, "user-not-provisioned");
 }
@@ -106,8 +106,8 @@ async fn not_found_forbidden_and_bad_request_have_the_same_response() {
 async fn a_message_of_another_user_looks_like_one_that_does_not_exist() {
     let env = TestEnv::new().await;
     env.seed_message("theirs", &user("bob"), FlowOutcome::sent());
-    let theirs = env.ask(&get_message("theirs", "")).await;
-    let none = env.ask(&get_message("none", "")).await;
+    let theirs = env.send(&get_message("theirs", "")).await;
+    let none = env.send(&get_message("none", "")).await;
     theirs.assert_problem(404, "message-not-found");
     none.assert_problem(404, "message-not-found");
     let same = |reply: &GatewayResponse| {
@@ -168,7 +168,7 @@ async fn every_other_named_4xx_is_misconfigured_and_logged_as_an_error() {
     }
     let env = TestEnv::with(&[("AWS_SECRET_ACCESS_KEY", "wrong")]).await;
     let event = get_message(MESSAGE, "");
-    env.ask(&event).await.assert_problem(500, "misconfigured");
+    env.send(&event).await.assert_problem(500, "misconfigured");
     assert_eq!(env.record(request_id(&event)).await["level"], "ERROR");
 }
 
@@ -176,7 +176,7 @@ async fn every_other_named_4xx_is_misconfigured_and_logged_as_an_error() {
 async fn missing_credentials_are_misconfigured() {
     let env = TestEnv::with(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
     let event = get_message(MESSAGE, "");
-    env.ask(&event).await.assert_problem(500, "misconfigured");
+    env.send(&event).await.assert_problem(500, "misconfigured");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
         record["cause"],
@@ -196,7 +196,7 @@ async fn a_clock_that_drifts_is_misconfigured_once_and_then_corrected() {
         env.chime.turn_clock(ahead);
         env.chime.forget_calls();
         let event = get_message(MESSAGE, "");
-        env.ask(&event).await.assert_problem(500, "misconfigured");
+        env.send(&event).await.assert_problem(500, "misconfigured");
         let record = env.record(request_id(&event)).await;
         assert_eq!(record["level"], "ERROR");
         assert_eq!(
@@ -204,7 +204,7 @@ async fn a_clock_that_drifts_is_misconfigured_once_and_then_corrected() {
             "Chime returned 403 InvalidSignatureException"
         );
         assert_eq!(env.calls().len(), 1);
-        env.ask(&get_message(MESSAGE, ""))
+        env.send(&get_message(MESSAGE, ""))
             .await
             .assert_status("SENT");
     }
@@ -273,7 +273,7 @@ async fn lost_connections_are_retried() {
     env.chime
         .script(vec![Fault::Reset, Fault::service_failure(), Fault::Pass]);
     let event = get_message(MESSAGE, "");
-    env.ask(&event).await.assert_status("SENT");
+    env.send(&event).await.assert_status("SENT");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
         (&record["upstreamCalls"], &record["upstreamRetries"]),
@@ -344,7 +344,7 @@ async fn bytes_that_are_not_http_are_a_failure() {
     let env = TestEnv::new().await;
     env.chime
         .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
-    let reply = env.ask(&get_message(MESSAGE, "")).await;
+    let reply = env.send(&get_message(MESSAGE, "")).await;
     assert!([502, 503].contains(&reply.status), "{reply:?}");
     env.chime.always(None);
     env.assert_works().await;
@@ -382,7 +382,7 @@ async fn an_unreachable_chime_is_unavailable() {
         &chime.http_url().replace("http:", "https:"),
     ] {
         let env = TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url)]).await;
-        let reply = env.ask(&get_message(MESSAGE, "")).await;
+        let reply = env.send(&get_message(MESSAGE, "")).await;
         reply.assert_problem(503, "upstream-unavailable");
         assert!(reply.header("retry-after").is_some());
     }
@@ -395,7 +395,7 @@ async fn an_unreachable_chime_is_unavailable() {
         ("CHIME_CONNECT_TIMEOUT_MS", "200"),
     ])
     .await;
-    env.ask(&get_message(MESSAGE, ""))
+    env.send(&get_message(MESSAGE, ""))
         .await
         .assert_problem(503, "upstream-unavailable");
 }
@@ -406,7 +406,7 @@ async fn a_response_beats_lambdas_deadline_however_chime_fails() {
     env.put(FlowOutcome::sent());
     env.chime.always(Some(Fault::Hang));
     for deadline in [Duration::from_secs(1), Duration::from_secs(2)] {
-        let asked = env.ask_within(get_message(MESSAGE, "").to_string(), deadline);
+        let asked = env.send_within(get_message(MESSAGE, "").to_string(), deadline);
         let (reply, took) = fakes::lambda::timed(asked).await;
         reply.assert_problem(504, "upstream-timeout");
         assert!(took < deadline, "{took:?} of {deadline:?}");
@@ -420,7 +420,7 @@ async fn a_deadline_in_1970_is_ignored() {
     env.chime
         .always(Some(Fault::Latency(Duration::from_millis(300))));
     let event = get_message(MESSAGE, "").to_string();
-    ask_function(&env.function, event.as_bytes(), None)
+    send_to(&env.function, event.as_bytes(), None)
         .await
         .assert_status("SENT");
 }
@@ -433,7 +433,7 @@ async fn a_connection_that_died_without_a_reset_costs_one_retry() {
     env.chime.always(Some(Fault::Hang));
     env.chime.forget_calls();
     let event = get_message(MESSAGE, "");
-    let (reply, ()) = tokio::join!(env.ask(&event), async {
+    let (reply, ()) = tokio::join!(env.send(&event), async {
         while env.calls().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -453,7 +453,7 @@ async fn a_timeout_on_a_reused_connection_is_retried_once() {
     env.assert_works().await;
     env.chime.always(Some(Fault::Hang));
     env.chime.forget_calls();
-    env.ask(&get_message(MESSAGE, ""))
+    env.send(&get_message(MESSAGE, ""))
         .await
         .assert_problem(504, "upstream-timeout");
     assert_eq!(env.calls().len(), 2);
@@ -475,7 +475,7 @@ async fn a_response_body_is_read_to_64_kib() {
     let body = vec![b' '; 50 * 1024 * 1024];
     env.chime.always(Some(Fault::json(body)));
     let event = get_message(MESSAGE, "");
-    env.ask(&event)
+    env.send(&event)
         .await
         .assert_problem(502, "upstream-failure");
     let record = env.record(request_id(&event)).await;

@@ -19,7 +19,7 @@ async fn every_status_is_returned_as_chime_sends_it() {
             &user(ALICE),
             FlowOutcome::Settled((*value).into(), detail.clone()),
         );
-        let reply = env.ask(&get_message(&id, "")).await;
+        let reply = env.send(&get_message(&id, "")).await;
         let mut expected = json!({"messageId": id, "status": value});
         if let Some(detail) = detail {
             expected["detail"] = detail.into();
@@ -37,7 +37,7 @@ async fn a_pending_message_has_a_jittered_retry_after() {
     env.put(FlowOutcome::Pending);
     let mut seen = std::collections::HashSet::new();
     for _ in 0..40 {
-        let reply = env.ask(&get_message(MESSAGE, "")).await;
+        let reply = env.send(&get_message(MESSAGE, "")).await;
         reply.assert_status("PENDING");
         let seconds: u32 = reply
             .header("retry-after")
@@ -60,10 +60,10 @@ async fn the_sub_channel_is_sent_to_chime() {
         sender: user(ALICE),
         outcome: FlowOutcome::sent(),
     });
-    env.ask(&get_message(MESSAGE, "&subChannelId=sub_1"))
+    env.send(&get_message(MESSAGE, "&subChannelId=sub_1"))
         .await
         .assert_status("SENT");
-    env.ask(&get_message(MESSAGE, ""))
+    env.send(&get_message(MESSAGE, ""))
         .await
         .assert_problem(404, "message-not-found");
 }
@@ -135,7 +135,7 @@ async fn all_invalid_parameters_are_named_and_chime_is_not_called() {
             ],
         ),
     ] {
-        let reply = env.ask(&get(&query)).await;
+        let reply = env.send(&get(&query)).await;
         assert_eq!(reply.status, 400, "{query}: {reply:?}");
         let mut named = reply.fields();
         let mut fields = fields;
@@ -156,12 +156,12 @@ async fn a_response_does_not_grow_with_the_request() {
     };
     let names: Vec<String> = (0..200).map(|number| format!("x{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert_eq!(env.ask(&unknown(&names)).await.fields(), names[..100]);
+    assert_eq!(env.send(&unknown(&names)).await.fields(), names[..100]);
     assert_eq!(
-        env.ask(&unknown(&["x", "y", "x"])).await.fields(),
+        env.send(&unknown(&["x", "y", "x"])).await.fields(),
         ["x", "y"]
     );
-    let fields = env.ask(&unknown(&[&"x".repeat(200)])).await.fields();
+    let fields = env.send(&unknown(&[&"x".repeat(200)])).await.fields();
     assert_eq!(fields, ["x".repeat(128)]);
 }
 
@@ -182,7 +182,7 @@ async fn a_channel_of_another_app_instance_is_rejected_without_a_call() {
     ] {
         let foreign = own.replacen(part, other, 1);
         let reply = env
-            .ask(&get(&format!("channelArn={foreign}&messageId={MESSAGE}")))
+            .send(&get(&format!("channelArn={foreign}&messageId={MESSAGE}")))
             .await;
         assert_eq!(reply.fields(), ["channelArn"], "{foreign}");
         assert!(!reply.body.contains("7f1c2a9e"), "{reply:?}");
@@ -195,10 +195,10 @@ async fn repeated_parameters_in_rest_events_are_rejected() {
     let env = TestEnv::new().await;
     let mut event = sample("rest-api-cognito");
     event["multiValueQueryStringParameters"]["messageId"] = json!([MESSAGE, MESSAGE]);
-    assert_eq!(env.ask(&event).await.fields(), ["messageId"]);
+    assert_eq!(env.send(&event).await.fields(), ["messageId"]);
     event["multiValueQueryStringParameters"] = Value::Null;
     event["queryStringParameters"] = Value::Null;
-    assert_eq!(env.ask(&event).await.fields(), ["channelArn", "messageId"]);
+    assert_eq!(env.send(&event).await.fields(), ["channelArn", "messageId"]);
 }
 
 #[tokio::test]
@@ -214,12 +214,14 @@ async fn other_paths_are_not_found_and_other_methods_are_not_allowed() {
     ] {
         let mut event = get_message(MESSAGE, "");
         event["rawPath"] = path.into();
-        env.ask(&event).await.assert_problem(404, "route-not-found");
+        env.send(&event)
+            .await
+            .assert_problem(404, "route-not-found");
     }
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "get", "BREW"] {
         let mut event = get_message(MESSAGE, "");
         event["requestContext"]["http"]["method"] = method.into();
-        let reply = env.ask(&event).await;
+        let reply = env.send(&event).await;
         reply.assert_problem(405, "method-not-allowed");
         assert_eq!(reply.header("allow"), Some("GET, HEAD, POST"));
     }
@@ -232,17 +234,17 @@ async fn a_body_must_be_json_of_at_most_64_kib() {
     for content_type in [Value::Null, "text/plain".into(), "application/jsonx".into()] {
         let mut event = post("", "{}");
         event["headers"]["content-type"] = content_type;
-        env.ask(&event)
+        env.send(&event)
             .await
             .assert_problem(415, "unsupported-media-type");
     }
     let mut event = post("", "{");
     event["headers"]["content-type"] = Value::Null;
     event["headers"]["Content-Type"] = "Application/JSON; charset=utf-8".into();
-    assert_eq!(env.ask(&event).await.fields(), ["body"]);
+    assert_eq!(env.send(&event).await.fields(), ["body"]);
     let body = format!("{{\"x\":\"{}\"}}", "x".repeat(65536 - 8));
     assert_eq!(body.len(), 65536);
-    assert_eq!(env.ask(&post("", &body)).await.fields(), ["x", "messages"]);
-    let reply = env.ask(&post("", format!("{body} "))).await;
+    assert_eq!(env.send(&post("", &body)).await.fields(), ["x", "messages"]);
+    let reply = env.send(&post("", format!("{body} "))).await;
     reply.assert_problem(413, "payload-too-large");
 }

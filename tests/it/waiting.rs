@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn the_response_comes_when_the_message_is_no_longer_pending() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent_after(SECOND));
-    let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+    let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
     reply.assert_status("SENT");
     assert!(took >= SECOND && took < 4 * SECOND, "{took:?}");
     assert_eq!(reply.header("retry-after"), None);
@@ -24,7 +24,7 @@ async fn the_response_comes_when_the_message_is_no_longer_pending() {
 async fn an_expired_wait_returns_pending() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
-    let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=2"))).await;
+    let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=2"))).await;
     reply.assert_status("PENDING");
     assert!(reply.header("retry-after").is_some());
     assert!(took >= 2 * SECOND && took < 3 * SECOND, "{took:?}");
@@ -40,13 +40,13 @@ async fn a_wait_is_cut_to_the_configured_maximum() {
     let env = TestEnv::with(&[("MAX_WAIT_SECONDS", "1")]).await;
     env.put(FlowOutcome::Pending);
     for wait in ["20", "99999999999999999999999999"] {
-        let (reply, took) = timed(env.ask(&get_message(MESSAGE, &format!("&wait={wait}")))).await;
+        let (reply, took) = timed(env.send(&get_message(MESSAGE, &format!("&wait={wait}")))).await;
         reply.assert_status("PENDING");
         assert!(took >= SECOND && took < 2 * SECOND, "{took:?}");
     }
     let env = TestEnv::with(&[("MAX_WAIT_SECONDS", "0")]).await;
     env.put(FlowOutcome::Pending);
-    env.ask(&get_message(MESSAGE, "&wait=20"))
+    env.send(&get_message(MESSAGE, "&wait=20"))
         .await
         .assert_status("PENDING");
     assert_eq!(env.calls().len(), 1);
@@ -56,7 +56,7 @@ async fn a_wait_is_cut_to_the_configured_maximum() {
 async fn a_wait_of_0_s_makes_one_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
-    env.ask(&get_message(MESSAGE, "&wait=0"))
+    env.send(&get_message(MESSAGE, "&wait=0"))
         .await
         .assert_status("PENDING");
     assert_eq!(env.calls().len(), 1);
@@ -79,7 +79,7 @@ async fn a_single_failure_does_not_end_a_wait() {
         env.put(FlowOutcome::sent_after(SECOND / 2));
         env.chime
             .script(vec![Fault::Pass, trouble.clone(), Fault::Pass]);
-        env.ask(&get_message(MESSAGE, "&wait=10"))
+        env.send(&get_message(MESSAGE, "&wait=10"))
             .await
             .assert_status("SENT");
         let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
@@ -95,7 +95,7 @@ async fn a_single_failure_does_not_end_a_wait() {
                 trouble.clone(),
             ],
         );
-        let reply = env.ask(&get_message(MESSAGE, "&wait=1")).await;
+        let reply = env.send(&get_message(MESSAGE, "&wait=1")).await;
         assert_eq!(
             (reply.status, reply.json()["status"].as_str()),
             (200, Some("PENDING")),
@@ -112,7 +112,7 @@ async fn a_message_that_is_denied_during_a_wait_is_gone() {
         value: "DENIED".into(),
         detail: None,
     });
-    env.ask(&get_message(MESSAGE, "&wait=10"))
+    env.send(&get_message(MESSAGE, "&wait=10"))
         .await
         .assert_problem(410, "message-gone");
 }
@@ -130,11 +130,11 @@ async fn only_a_message_that_was_pending_in_the_same_request_is_gone() {
         env.put(FlowOutcome::Pending);
         env.chime
             .fault_for(MESSAGE, vec![Fault::Pass, fault.clone()]);
-        env.ask(&get_message(MESSAGE, "&wait=10"))
+        env.send(&get_message(MESSAGE, "&wait=10"))
             .await
             .assert_problem(410, "message-gone");
         env.chime.fault_for(MESSAGE, vec![fault.clone()]);
-        env.ask(&get_message(MESSAGE, "&wait=10"))
+        env.send(&get_message(MESSAGE, "&wait=10"))
             .await
             .assert_problem(404, "message-not-found");
     }
@@ -144,7 +144,7 @@ async fn only_a_message_that_was_pending_in_the_same_request_is_gone() {
     env.chime
         .fault_for("goes", vec![Fault::Pass, Fault::not_found()]);
     let reply = env
-        .ask(&post("wait=1", messages(&["stays", "none", "goes"])))
+        .send(&post("wait=1", messages(&["stays", "none", "goes"])))
         .await;
     let results = reply.json()["results"].take();
     assert_eq!(results[0]["status"], "PENDING");
@@ -174,7 +174,7 @@ async fn a_wait_ends_within_4_s_when_chime_fails() {
         let env = TestEnv::new().await;
         env.put(FlowOutcome::Pending);
         env.chime.always(Some(fault.clone()));
-        let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+        let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
         assert_eq!(
             (reply.status, reply.problem().as_str()),
             (status, name),
@@ -184,7 +184,7 @@ async fn a_wait_ends_within_4_s_when_chime_fails() {
         assert!(env.calls().len() <= 3, "{fault:?}: {}", env.calls().len());
         // Chime worked before it failed.
         env.chime.fault_for(MESSAGE, vec![Fault::Pass]);
-        let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+        let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
         assert_eq!(reply.json()["status"], "PENDING", "{fault:?}: {reply:?}");
         assert!(reply.header("retry-after").is_some());
         assert!(took < 4 * SECOND, "{fault:?}: {took:?}");
@@ -195,7 +195,7 @@ async fn a_wait_ends_within_4_s_when_chime_fails() {
 async fn a_wait_for_an_unreachable_chime_ends_within_4_s() {
     let env =
         TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
-    let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+    let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
     reply.assert_problem(503, "upstream-unavailable");
     assert!(took < 4 * SECOND, "{took:?}");
 }
@@ -207,7 +207,7 @@ async fn a_batch_that_waits_ends_within_4_s_when_chime_fails() {
     for (fault, _, name) in ways_to_fail() {
         let env = TestEnv::new().await;
         env.chime.always(Some(fault.clone()));
-        let (reply, took) = timed(env.ask(&post("wait=20", messages(&ids)))).await;
+        let (reply, took) = timed(env.send(&post("wait=20", messages(&ids)))).await;
         assert!(took < 4 * SECOND, "{fault:?}: {took:?}");
         let results = reply.json()["results"].take();
         for result in results.as_array().expect("results") {
@@ -222,7 +222,7 @@ async fn until_any_responds_soon_after_the_first_decision() {
     env.seed_message("slow", &user(ALICE), FlowOutcome::Pending);
     env.seed_message("quick", &user(ALICE), FlowOutcome::sent_after(SECOND / 2));
     let body = messages(&["slow", "quick"]);
-    let (reply, took) = timed(env.ask(&post("wait=20&until=any", &body))).await;
+    let (reply, took) = timed(env.send(&post("wait=20&until=any", &body))).await;
     let results = reply.json()["results"].take();
     assert_eq!(results[0]["status"], "PENDING");
     assert_eq!(results[1]["status"], "SENT");
@@ -230,7 +230,7 @@ async fn until_any_responds_soon_after_the_first_decision() {
     assert!(took < 3 * SECOND, "{took:?}");
     // `all` is the default.
     for query in ["wait=2", "wait=2&until=all"] {
-        let (_, took) = timed(env.ask(&post(query, &body))).await;
+        let (_, took) = timed(env.send(&post(query, &body))).await;
         assert!(took >= 2 * SECOND, "{query}: {took:?}");
     }
 }
@@ -240,7 +240,7 @@ async fn until_any_counts_a_final_problem_as_decided() {
     let env = TestEnv::new().await;
     env.seed_message("slow", &user(ALICE), FlowOutcome::Pending);
     let body = messages(&["slow", "none"]);
-    let (reply, took) = timed(env.ask(&post("wait=20&until=any", body))).await;
+    let (reply, took) = timed(env.send(&post("wait=20&until=any", body))).await;
     let results = reply.json()["results"].take();
     assert_eq!(results[0]["status"], "PENDING");
     assert_eq!(problem_name(&results[1]["problem"]), "message-not-found");
@@ -259,11 +259,11 @@ async fn until_anywhere_else_is_an_error_that_names_it() {
         post("wait=1&until=", &body),
         post("wait=1&until=any&until=any", &body),
     ] {
-        assert_eq!(env.ask(&event).await.fields(), ["until"], "{event}");
+        assert_eq!(env.send(&event).await.fields(), ["until"], "{event}");
     }
     let mut body = body;
     body["until"] = "any".into();
-    assert_eq!(env.ask(&post("wait=1", body)).await.fields(), ["until"]);
+    assert_eq!(env.send(&post("wait=1", body)).await.fields(), ["until"]);
     assert!(env.calls().is_empty());
 }
 
@@ -285,7 +285,7 @@ async fn a_response_beats_the_deadline_however_chime_fails_during_a_wait() {
                 script.extend(vec![fault.clone(); 20]);
                 env.chime.script(script);
                 let event = get_message(MESSAGE, "&wait=20").to_string();
-                let (reply, took) = timed(env.ask_within(event, deadline)).await;
+                let (reply, took) = timed(env.send_within(event, deadline)).await;
                 assert!(took < deadline, "{fault:?} after {healthy}: {took:?}");
                 match healthy {
                     0 => assert!(reply.status >= 429, "{fault:?}: {reply:?}"),
@@ -302,7 +302,8 @@ async fn a_batch_waits_until_every_message_is_decided() {
     env.seed_message("now", &user(ALICE), FlowOutcome::sent());
     env.seed_message("soon", &user(ALICE), FlowOutcome::sent_after(SECOND / 2));
     env.seed_message("later", &user(ALICE), FlowOutcome::sent_after(SECOND));
-    let (reply, took) = timed(env.ask(&post("wait=20", messages(&["later", "now", "soon"])))).await;
+    let (reply, took) =
+        timed(env.send(&post("wait=20", messages(&["later", "now", "soon"])))).await;
     let body = reply.json();
     let results = body["results"].as_array().expect("results");
     assert!(
@@ -328,7 +329,7 @@ async fn concurrent_waits_get_their_own_results() {
         let mut event = get_message(&id, "&wait=10");
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender.into();
         let env = &env;
-        async move { env.ask(&event).await.assert_status("SENT") }
+        async move { env.send(&event).await.assert_status("SENT") }
     });
     let (_, took) = timed(futures_util::future::join_all(asked)).await;
     assert!(

@@ -87,11 +87,11 @@ async fn every_route_of_the_templates_is_served() {
         let env = template.deploy().await;
         env.put(FlowOutcome::sent());
         for (method, path) in template.routes() {
-            let reply = env.ask(&template.request(&method, &path)).await;
+            let reply = env.send(&template.request(&method, &path)).await;
             let is_served = ![404, 405, 500].contains(&reply.status);
             assert!(is_served, "{}: {method} {path}: {reply:?}", template.file);
         }
-        let elsewhere = env.ask(&template.request("GET", "/elsewhere")).await;
+        let elsewhere = env.send(&template.request("GET", "/elsewhere")).await;
         elsewhere.assert_problem(404, "route-not-found");
     }
 }
@@ -101,7 +101,7 @@ async fn every_method_that_is_served_has_a_route_in_the_templates() {
     for template in all() {
         let env = template.deploy().await;
         let reply = env
-            .ask(&template.request("DELETE", "/message-status"))
+            .send(&template.request("DELETE", "/message-status"))
             .await;
         reply.assert_problem(405, "method-not-allowed");
         let allowed = reply.header("allow").expect("methods").split(", ");
@@ -117,7 +117,9 @@ async fn the_smoke_test_of_the_templates_gets_401() {
         let variables = &template.resource("SmokeTestFunction")["Environment"]["Variables"];
         let event: Value = serde_json::from_str(text(&variables["EVENT"])).expect("JSON");
         let env = template.deploy().await;
-        env.ask(&event).await.assert_problem(401, "unauthenticated");
+        env.send(&event)
+            .await
+            .assert_problem(401, "unauthenticated");
     }
 }
 
@@ -125,7 +127,7 @@ async fn the_smoke_test_of_the_templates_gets_401() {
 async fn the_http_apis_cors_is_the_same_as_the_functions() {
     let cors = http_api().api()["x-amazon-apigateway-cors"]["Fn::If"][1].clone();
     let env = rest_api().deploy().await;
-    let preflight = env.ask(&sample("preflight")).await;
+    let preflight = env.send(&sample("preflight")).await;
     assert_eq!(preflight.status, 204);
     let list = |name: &str| -> BTreeSet<String> {
         let value = preflight.header(name).unwrap_or_default();
@@ -152,7 +154,7 @@ async fn the_http_apis_cors_is_the_same_as_the_functions() {
 async fn assert_cors_exposes(env: &TestEnv, headers: &BTreeSet<String>) {
     let mut event = rest_api().request("DELETE", "/message-status");
     event["headers"]["origin"] = "https://chat.example.com".into();
-    let response = env.ask(&event).await;
+    let response = env.send(&event).await;
     let exposed = response.header("access-control-expose-headers");
     assert_eq!(
         headers,

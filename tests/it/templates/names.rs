@@ -166,7 +166,7 @@ fn metrics(template: &Template) -> Vec<(String, String, Vec<String>)> {
 async fn record_of_a_problem() -> Value {
     let env = TestEnv::new().await;
     let event = get_message("none", "");
-    env.ask(&event)
+    env.send(&event)
         .await
         .assert_problem(404, "message-not-found");
     env.record(request_id(&event)).await
