@@ -148,7 +148,7 @@ export class World {
       this.#app?.stop();
       this.#disconnect();
       for (const sent of this.sent.values()) {
-        // Nobody looks at the page while it loads.
+        // The user sees no messages while the page loads.
         this.#account(sent);
         sent.shown = undefined;
       }
