@@ -1,0 +1,503 @@
+"""A release zip and the SAM templates in ministack, an emulator of AWS that needs no containers: sign a
+user in, create the stack, call the API through its gateway, read the log, update, roll back, delete.
+
+    emulated_aws.py ZIP TEMPLATE...          checks each template
+    emulated_aws.py ZIP TEMPLATE --stay      creates one stack and keeps it until Ctrl-C
+
+Needs `sam` and `ministack` on the path, and boto3. Starts `cargo run --example local` for a fake Chime.
+What the emulator lacks is in `Copy`, below, and is printed with the result.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from samcli.yamlhelper import yaml_dump, yaml_parse
+
+from harness import SECRET, Checks, enter_environment, environment, equal, free_port, local, process, within
+from check import Boto3, Peer
+
+REGION, ACCOUNT, STACK = "us-east-1", "111122223333", "message-status"
+FUNCTION = "MessageStatusFunction"
+MACHINE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+PASSWORD = "Correct-horse-7"
+PROBLEM = "urn:problem-type:message-status:"
+
+
+class Aws:
+    """The running emulator: clients for its services, and the environment for commands that call it."""
+
+    def __init__(self, port, chime):
+        self.endpoint, self.chime = f"http://127.0.0.1:{port}", chime
+        self.host = f"execute-api.localhost:{port}"
+        self.environment = environment(
+            AWS_ENDPOINT_URL=self.endpoint,
+            AWS_ACCESS_KEY_ID=ACCOUNT,
+            AWS_SECRET_ACCESS_KEY=SECRET,
+            AWS_DEFAULT_REGION=REGION,
+            SAM_CLI_TELEMETRY="0",
+        )
+
+    def client(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key=SECRET,
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60),
+        )
+
+    def run(self, *command, folder):
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode:
+            raise AssertionError(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout}")
+
+
+@contextlib.contextmanager
+def emulator(chime):
+    """ministack on loopback, with nothing left of it afterwards."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as state:
+        variables = environment(
+            BIND_HOST="127.0.0.1",
+            GATEWAY_PORT=str(port),
+            MINISTACK_ACCOUNT_ID=ACCOUNT,
+            MINISTACK_REGION=REGION,
+            IOT_MTLS_ENABLED="0",
+            SFTP_ENABLED="0",
+            LOG_LEVEL="WARNING",
+            TMPDIR=state,
+            # What its functions sign with, beside the account's id as the access key.
+            AWS_SECRET_ACCESS_KEY=SECRET,
+        )
+        with process(["ministack"], env=variables, cwd=state) as (started, written):
+
+            def ready():
+                if started.poll() is not None:
+                    raise RuntimeError(f"no emulator:\n{written()}")
+                with contextlib.suppress(OSError):
+                    return urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5)
+
+            within(30, ready)
+            yield Aws(port, chime)
+
+
+class Copy:
+    """A template as the emulator can run it: with the zip as its code, and without what it lacks."""
+
+    def __init__(self, path, zip_file, chime):
+        self.template = yaml_parse(path.read_text())
+        self.lacks = []
+        resources = self.template["Resources"]
+        function = resources[FUNCTION]["Properties"]
+        function["CodeUri"] = str(zip_file)
+        function["Architectures"] = [MACHINE]
+        function["Environment"]["Variables"]["AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] = chime
+        if function.pop("DeploymentPreference", None):
+            self.lacks.append("CodeDeploy: the new version gets all traffic at once")
+        for name, alarm in self.of_type("AWS::CloudWatch::Alarm"):
+            if self.by_its_first_metric(alarm["Properties"]):
+                self.lacks.append(f"alarms on metric math: {name} watches its first metric only")
+
+    def of_type(self, kind):
+        return [(name, resource) for name, resource in self.template["Resources"].items() if resource["Type"] == kind]
+
+    @staticmethod
+    def by_its_first_metric(alarm):
+        """Other resources refer to the alarm, so it has to exist."""
+        for query in alarm.pop("Metrics", []):
+            if "MetricStat" in query:
+                statistic = query["MetricStat"]
+                alarm |= statistic["Metric"] | {"Statistic": "Sum", "Period": statistic["Period"]}
+                return True
+        return False
+
+    def write(self, folder):
+        (folder / "template.yaml").write_text(yaml_dump(self.template))
+
+
+class HttpApi:
+    """An HTTP API with a JWT authorizer."""
+
+    stage = ""
+
+    def __init__(self, copy):
+        api = next(iter(copy.of_type("AWS::Serverless::HttpApi")))
+        self.logical_id, properties = api[0], api[1]["Properties"]
+        self.routes = [
+            (method.upper(), path)
+            for path, methods in properties["DefinitionBody"]["paths"].items()
+            for method in methods
+        ]
+        copy.lacks.append("the body of an HTTP API: authorizer, integration and routes are made by API calls")
+
+    @staticmethod
+    def parameters(pool, client):
+        return {"Issuer": f"https://cognito-idp.{REGION}.amazonaws.com/{pool}", "Audience": client}
+
+    def complete(self, aws, stack, parameters):
+        apis = aws.client("apigatewayv2")
+        api = {"ApiId": stack.resource(self.logical_id)}
+        authorizer = apis.create_authorizer(
+            **api,
+            Name="Jwt",
+            AuthorizerType="JWT",
+            IdentitySource=["$request.header.Authorization"],
+            JwtConfiguration={"Issuer": parameters["Issuer"], "Audience": [parameters["Audience"]]},
+        )
+        integration = apis.create_integration(
+            **api,
+            IntegrationType="AWS_PROXY",
+            IntegrationUri=stack.alias(),
+            PayloadFormatVersion="2.0",
+        )
+        for method, path in self.routes:
+            apis.create_route(
+                **api,
+                RouteKey=f"{method} {path}",
+                Target=f"integrations/{integration['IntegrationId']}",
+                AuthorizationType="JWT",
+                AuthorizerId=authorizer["AuthorizerId"],
+            )
+
+
+class RestApi:
+    """A REST API with a Cognito user pool."""
+
+    stage = "/Prod"
+
+    def __init__(self, copy):
+        self.logical_id = next(iter(copy.of_type("AWS::Serverless::Api")))[0]
+
+    @staticmethod
+    def parameters(pool, client):
+        return {"UserPoolArn": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{pool}"}
+
+    def complete(self, aws, stack, parameters):
+        """The emulator imports the body of a REST API."""
+
+
+class Stack:
+    """One deployment: `sam deploy`, and what the emulator knows about it."""
+
+    def __init__(self, aws, folder, api):
+        self.aws, self.folder, self.api = aws, folder, api
+        self.functions = aws.client("lambda")
+
+    def deploy(self, **parameters):
+        self.aws.run(
+            *("sam", "deploy", "--template-file", "template.yaml", "--stack-name", STACK, "--resolve-s3"),
+            *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"),
+            *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+            folder=self.folder,
+        )
+
+    def delete(self):
+        self.aws.run("sam", "delete", "--stack-name", STACK, "--no-prompts", "--region", REGION, folder=self.folder)
+
+    def status(self):
+        stacks = self.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        return stacks[0]["StackStatus"]
+
+    def resource(self, logical_id):
+        details = self.aws.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
+        )
+        return details["StackResourceDetail"]["PhysicalResourceId"]
+
+    def function(self):
+        return self.resource(FUNCTION)
+
+    def alias(self):
+        return self.functions.get_alias(FunctionName=self.function(), Name="live")["AliasArn"]
+
+    def live_version(self):
+        return self.functions.get_alias(FunctionName=self.function(), Name="live")["FunctionVersion"]
+
+    def versions(self):
+        listed = self.functions.list_versions_by_function(FunctionName=self.function())["Versions"]
+        return [version["Version"] for version in listed if version["Version"] != "$LATEST"]
+
+    def variable(self, name):
+        """A variable of the version that takes the traffic."""
+        live = self.functions.get_function_configuration(FunctionName=self.function(), Qualifier="live")
+        return live["Environment"]["Variables"][name]
+
+    def log(self):
+        """What the function has written."""
+        logs = self.aws.client("logs")
+        group = self.resource("FunctionLogs")
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def call(self, method="GET", path="/message-status", token=None, body=None, headers=(), **query):
+        """Status code, headers and body of one request through the gateway."""
+        url = f"{self.aws.endpoint}{self.api.stage}{path}"
+        if query:
+            url += f"?{urllib.parse.urlencode(query)}"
+        request = urllib.request.Request(url, method=method, headers=dict(headers))
+        request.add_header("host", f"{self.resource(self.api.logical_id)}.{self.aws.host}")
+        if token:
+            request.add_header("authorization", f"Bearer {token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("content-type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=40) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read().decode()
+
+
+class User:
+    """A user of a Cognito user pool, signed in."""
+
+    def __init__(self, aws, name):
+        cognito = aws.client("cognito-idp")
+        self.pool = cognito.create_user_pool(PoolName=f"pool-of-{name}")["UserPool"]["Id"]
+        client = cognito.create_user_pool_client(
+            UserPoolId=self.pool, ClientName="app", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
+        )
+        self.client = client["UserPoolClient"]["ClientId"]
+        user = cognito.admin_create_user(UserPoolId=self.pool, Username=name, MessageAction="SUPPRESS")
+        self.id = next(a["Value"] for a in user["User"]["Attributes"] if a["Name"] == "sub")
+        cognito.admin_set_user_password(UserPoolId=self.pool, Username=name, Password=PASSWORD, Permanent=True)
+        tokens = cognito.initiate_auth(
+            ClientId=self.client,
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": name, "PASSWORD": PASSWORD},
+        )
+        self.token = tokens["AuthenticationResult"]["IdToken"]
+
+
+class Scene:
+    """A stack, the user who calls it, and the messages of that user and of others."""
+
+    def __init__(self, aws, at, folder, template, zip_file):
+        self.at = at
+        self.copy = Copy(template, zip_file, at.chime)
+        self.api = (HttpApi if self.copy.of_type("AWS::Serverless::HttpApi") else RestApi)(self.copy)
+        self.copy.write(folder)
+        self.aws, self.stack = aws, Stack(aws, folder, self.api)
+        self.alice, self.stranger = User(aws, "alice"), User(aws, "stranger")
+        self.sender, self.chime = Peer(Boto3, at), Boto3(at.chime, key=ACCOUNT)
+        self.parameters = {"AppInstanceArn": at.app_instance, **self.api.parameters(self.alice.pool, self.alice.client)}
+        self.answers = []
+
+    def message(self, by=None, **flow):
+        by = by or f"{self.at.app_instance}/user/{self.alice.id}"
+        return self.sender.send(client=self.chime, by=by, **flow)["MessageId"]
+
+    def call(self, message=None, **options):
+        options = {"token": self.alice.token} | options
+        if message:
+            options |= {"channelArn": self.at.channel, "messageId": message}
+        answer = self.stack.call(**options)
+        self.answers.append(answer)
+        return answer
+
+    # The life of a stack, in the order in which the checks run.
+
+    def create(self):
+        self.stack.deploy(**self.parameters)
+        equal(self.stack.status(), "CREATE_COMPLETE")
+        self.api.complete(self.aws, self.stack, self.parameters)
+
+    def sent_message(self):
+        message = self.message(outcome="SENT", afterMs=0)
+        status, headers, body = self.call(message)
+        equal((status, json.loads(body)), (200, {"messageId": message, "status": "SENT"}))
+        equal(headers["cache-control"], "no-store")
+
+    def head(self):
+        status, _, body = self.call(self.message(outcome="SENT", afterMs=0), method="HEAD")
+        equal((status, body), (200, ""))
+
+    def wait(self):
+        message = self.message(outcome="SENT", afterMs=700)
+        status, _, body = self.call(message, wait=10)
+        equal((status, json.loads(body)), (200, {"messageId": message, "status": "SENT"}))
+
+    def batch(self):
+        sent = self.message(outcome="SENT", afterMs=0)
+        pending = self.message(outcome="PENDING")
+        messages = [{"channelArn": self.at.channel, "messageId": message} for message in (sent, pending)]
+        status, headers, body = self.call(method="POST", body={"messages": messages})
+        equal(status, 200)
+        results = [(result["messageId"], result["status"]) for result in json.loads(body)["results"]]
+        equal(results, [(sent, "SENT"), (pending, "PENDING")])
+
+    def no_token(self):
+        equal(self.call(self.message(outcome="SENT", afterMs=0), token=None)[0], 401)
+
+    def token_of_another_pool(self):
+        equal(self.call(self.message(outcome="SENT", afterMs=0), token=self.stranger.token)[0], 401)
+
+    def message_of_another_user(self):
+        status, headers, body = self.call(self.message(by=self.at.bob, outcome="SENT", afterMs=0))
+        equal((status, json.loads(body)["type"]), (404, f"{PROBLEM}message-not-found"))
+        equal(headers["content-type"], "application/problem+json")
+
+    def invalid_request(self):
+        status, _, body = self.call(messageId="no spaces, please", channelArn=self.at.channel)
+        equal((status, json.loads(body)["errors"][0]["field"]), (400, "messageId"))
+
+    def records(self):
+        """One for each request that came through the authorizer, and no secret in any of them."""
+        expected = sum(status != 401 for status, _, _ in self.answers)
+
+        def written():
+            records = [json.loads(line) for line in self.stack.log() if '"_aws"' in line]
+            return records if len(records) >= expected else None
+
+        records = within(20, written)
+        equal(len(records), expected)
+        equal({record["message"] for record in records}, {"request"})
+        answered = sorted(status for status, _, _ in self.answers if status != 401)
+        equal(sorted(record["httpStatus"] for record in records), answered)
+        log = "\n".join(self.stack.log())
+        for secret in (self.alice.token, self.alice.id, self.at.channel, SECRET):
+            if secret in log:
+                raise AssertionError(f"{secret} is in the log")
+
+    def update_a_parameter(self):
+        self.first_version = self.stack.live_version()
+        before = self.stack.variable("MAX_WAIT_SECONDS")
+        self.stack.deploy(**self.parameters, MaxWaitSeconds=1)
+        equal(self.stack.status(), "UPDATE_COMPLETE")
+        equal((before, self.stack.variable("MAX_WAIT_SECONDS")), ("20", "1"))
+        if self.stack.live_version() == self.first_version:
+            raise AssertionError("the alias still points to the first version")
+        # Cut to a second: the message stays pending for longer than any wait.
+        status, headers, body = self.call(self.message(outcome="PENDING"), wait=20)
+        equal((status, json.loads(body)["status"]), (200, "PENDING"))
+        equal(headers["retry-after"].isdigit(), True)
+
+    def roll_back(self):
+        """The command of the operations page."""
+        equal(self.first_version in self.stack.versions(), True)
+        self.aws.run(
+            *("aws", "lambda", "update-alias", "--function-name", self.stack.function()),
+            *("--name", "live", "--function-version", self.first_version),
+            folder=self.stack.folder,
+        )
+        equal(self.stack.variable("MAX_WAIT_SECONDS"), "20")
+        self.sent_message()
+
+    def delete(self):
+        function = self.stack.function()
+        self.stack.delete()
+        try:
+            self.stack.status()
+        except ClientError as error:
+            equal("does not exist" in str(error), True)
+        else:
+            raise AssertionError("the stack still exists")
+        remaining = [one["FunctionName"] for one in self.stack.functions.list_functions()["Functions"]]
+        equal(function in remaining, False)
+
+
+LIFE = [
+    ("sam deploy creates the stack", Scene.create),
+    ("GET: 200 with the status of a sent message", Scene.sent_message),
+    ("HEAD: 200 without a body", Scene.head),
+    ("GET with wait: 200 as soon as the message is sent", Scene.wait),
+    ("POST: 200 with one result for each message", Scene.batch),
+    ("no token: 401 from the gateway", Scene.no_token),
+    ("a token of another user pool: 401 from the gateway", Scene.token_of_another_pool),
+    ("another user's message: 404", Scene.message_of_another_user),
+    ("an invalid message id: 400 that names the field", Scene.invalid_request),
+    ("the log has one record for each request, and no secret", Scene.records),
+    ("sam deploy updates one parameter: a new version takes the traffic", Scene.update_a_parameter),
+    ("update-alias rolls back: the previous version takes the traffic", Scene.roll_back),
+    ("sam delete removes the stack and its function", Scene.delete),
+]
+
+
+def check(template, zip_file):
+    checks = Checks(f"{template.name} in the emulator")
+    with local(FAKE_CHIME_ACCESS_KEY_ID=ACCOUNT) as at, emulator(at.chime) as aws, tempfile.TemporaryDirectory() as folder:
+        scene = Scene(aws, at, pathlib.Path(folder), template, zip_file)
+        for name, step in LIFE:
+            checks.check(f"{template.name}: {name}", step, scene)
+    print("The emulator lacks:", *sorted(scene.copy.lacks), sep="\n  ")
+    return checks.end()
+
+
+def stay(template, zip_file):
+    """One stack to try things on."""
+    started = time.monotonic()
+    with local(FAKE_CHIME_ACCESS_KEY_ID=ACCOUNT) as at, emulator(at.chime) as aws, tempfile.TemporaryDirectory() as folder:
+        scene = Scene(aws, at, pathlib.Path(folder), template, zip_file)
+        scene.create()
+        scene.sent_message()
+        message = scene.message(outcome="SENT", afterMs=60_000)
+        host = f"{scene.stack.resource(scene.api.logical_id)}.{aws.host}"
+        variables = {name: value for name, value in aws.environment.items() if name.startswith("AWS_")}
+        print(
+            f"The stack {STACK} is up after {time.monotonic() - started:.0f} s. Ctrl-C ends everything.\n",
+            "Paste this into another terminal:\n",
+            *(f"export {name}={value}" for name, value in sorted(variables.items())),
+            f"TOKEN={scene.alice.token}",
+            f"CHANNEL={at.channel}",
+            f"MESSAGE={message}",
+            "# The status of a message that is sent after a minute; waits for it:",
+            f"curl -isG {aws.endpoint}{scene.api.stage}/message-status -H 'host: {host}' -H \"authorization: Bearer $TOKEN\" \\",
+            "  -d channelArn=$CHANNEL -d messageId=$MESSAGE -d wait=20",
+            "# The function's records:",
+            f"aws logs filter-log-events --log-group-name {scene.stack.resource('FunctionLogs')} --query 'events[].message' --output text",
+            "# The versions, and the one that takes the traffic:",
+            f"aws lambda list-versions-by-function --function-name {scene.stack.function()} --query 'Versions[].Version'",
+            f"aws lambda get-alias --function-name {scene.stack.function()} --name live",
+            "\nThe emulator lacks:",
+            *(f"  {lack}" for lack in sorted(scene.copy.lacks)),
+            sep="\n",
+            flush=True,
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("zip", type=pathlib.Path)
+    parser.add_argument("template", type=pathlib.Path, nargs="+")
+    parser.add_argument("--stay", action="store_true")
+    arguments = parser.parse_args()
+    for command in ("sam", "ministack"):
+        if not shutil.which(command):
+            sys.exit(f"{command} is not on the path; docs/try-without-an-account.md shows how to install it")
+    enter_environment()
+    zip_file, templates = arguments.zip.resolve(), [path.resolve() for path in arguments.template]
+    if arguments.stay:
+        return stay(templates[0], zip_file)
+    return max(check(template, zip_file) for template in templates)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
