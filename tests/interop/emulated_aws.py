@@ -117,6 +117,8 @@ class Copy:
         function["CodeUri"] = str(zip_file)
         function["Architectures"] = [MACHINE]
         function["Environment"]["Variables"]["AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] = chime
+        if self.conditions_without_join():
+            self.lacks.append("Fn::Join in conditions: they compare the parameter itself")
         if function.pop("DeploymentPreference", None):
             self.lacks.append("CodeDeploy: the new version gets all traffic at once")
         for name, alarm in self.of_type("AWS::CloudWatch::Alarm"):
@@ -125,6 +127,18 @@ class Copy:
 
     def of_type(self, kind):
         return [(name, resource) for name, resource in self.template["Resources"].items() if resource["Type"] == kind]
+
+    def conditions_without_join(self):
+        def replaced(value):
+            if isinstance(value, dict) and "Fn::Join" in value:
+                return value["Fn::Join"][1]
+            if isinstance(value, dict):
+                return {key: replaced(member) for key, member in value.items()}
+            return [replaced(member) for member in value] if isinstance(value, list) else value
+
+        before = self.template["Conditions"]
+        self.template["Conditions"] = replaced(before)
+        return self.template["Conditions"] != before
 
     @staticmethod
     def by_its_first_metric(alarm):
