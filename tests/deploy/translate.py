@@ -1,0 +1,183 @@
+"""The templates as CloudFormation gets them: translated by SAM, then with parameters and conditions filled in."""
+
+import copy
+import os
+import re
+from pathlib import Path
+
+import yaml
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = {
+    "http-api": ROOT / "template.yaml",
+    "rest-api": ROOT / "deploy/rest-api.yaml",
+    "managed-instances": ROOT / "deploy/managed-instances.yaml",
+}
+SNIPPETS = sorted((ROOT / "deploy/snippets").glob("*.yaml"))
+
+APP_INSTANCE = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21"
+REQUIRED = {
+    "AppInstanceArn": APP_INSTANCE,
+    "Issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Xy7PqR2sT",
+    "Audience": "4h57kf2example",
+    "UserPoolArn": "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_Xy7PqR2sT",
+}
+PSEUDO = {
+    "AWS::AccountId": "111122223333",
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::StackId": "arn:aws:cloudformation:us-east-1:111122223333:stack/chat/2f0a8e10-0000-0000-0000-000000000000",
+    "AWS::StackName": "chat",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+REMOVED = object()
+
+
+class _ManagedPolicies:
+    @staticmethod
+    def load():
+        return {}
+
+
+def read(path):
+    """A template as written, with short intrinsics (`!Sub`) in their long form."""
+    return yaml_parse(Path(path).read_text())
+
+
+def parameters(template, given=None):
+    """The value of each parameter: given, required or default."""
+    values = {}
+    for name, parameter in template.get("Parameters", {}).items():
+        value = (given or {}).get(name, REQUIRED.get(name, parameter.get("Default")))
+        if value is None:
+            raise KeyError(f"{name} has no value")
+        values[name] = str(value)
+    return values
+
+
+def translate(path, given=None):
+    """What SAM makes of a template. Code that SAM would upload has a place already."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])
+    template = copy.deepcopy(read(path))
+    for resource in template["Resources"].values():
+        for name in ("CodeUri", "Location"):
+            if isinstance(resource.get("Properties", {}).get(name), str):
+                resource["Properties"][name] = f"s3://artifacts/{name}" if name == "CodeUri" else "https://artifacts.s3.amazonaws.com/template"
+    return transform(template, parameters(template, given), _ManagedPolicies())
+
+
+class Stack:
+    """A translated template with every condition and every value known before creation filled in."""
+
+    def __init__(self, path, given=None):
+        self.translated = translate(path, given)
+        declared = self.translated.get("Parameters", {})
+        self.parameters = {}
+        for name, value in parameters(read(path), given).items():
+            is_list = declared[name]["Type"] == "CommaDelimitedList"
+            self.parameters[name] = [part.strip() for part in value.split(",")] if is_list else value
+        self.conditions = {}
+        self.resources = {
+            name: self.resolve({key: value for key, value in resource.items() if key != "Condition"})
+            for name, resource in self.translated["Resources"].items()
+            if self._holds(resource.get("Condition"))
+        }
+        self.outputs = {
+            name: self.resolve(output["Value"])
+            for name, output in self.translated.get("Outputs", {}).items()
+            if self._holds(output.get("Condition"))
+        }
+
+    def of_type(self, kind):
+        return {name: r["Properties"] for name, r in self.resources.items() if r["Type"] == kind}
+
+    def properties(self, name):
+        return self.resources[name]["Properties"]
+
+    def _holds(self, condition):
+        if condition is None:
+            return True
+        if condition not in self.conditions:
+            self.conditions[condition] = self.resolve(self.translated["Conditions"][condition])
+        return self.conditions[condition]
+
+    def resolve(self, value):
+        if isinstance(value, list):
+            return [item for item in map(self.resolve, value) if item is not REMOVED]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(function, argument)] = value.items()
+            if function == "Ref":
+                return self._ref(argument)
+            if function == "Condition" and isinstance(argument, str) and argument in self.translated.get("Conditions", {}):
+                return self._holds(argument)
+            if function == "Fn::If":
+                condition, yes, no = argument
+                return self.resolve(yes if self._holds(condition) else no)
+            if function.startswith("Fn::"):
+                return getattr(self, "_" + function[4:].lower())(argument)
+        members = {key: self.resolve(item) for key, item in value.items()}
+        return {key: item for key, item in members.items() if item is not REMOVED}
+
+    def _ref(self, name):
+        if name == "AWS::NoValue":
+            return REMOVED
+        if name in self.parameters:
+            return self.parameters[name]
+        if name in PSEUDO:
+            return PSEUDO[name]
+        if name not in self.translated["Resources"]:
+            raise KeyError(f"{name} does not exist")
+        return f"<{name}>"
+
+    def _getatt(self, argument):
+        name, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
+        if name not in self.translated["Resources"]:
+            raise KeyError(f"{name} does not exist")
+        return f"<{name}.{attribute}>"
+
+    def _sub(self, argument):
+        text, values = (argument, {}) if isinstance(argument, str) else argument
+
+        def fill(match):
+            name = match.group(1)
+            if name in values:
+                return str(self.resolve(values[name]))
+            if "." in name and name not in PSEUDO:
+                return self._getatt(name)
+            return str(self._ref(name))
+
+        return re.sub(r"\$\{([^!}][^}]*)\}", fill, text)
+
+    def _join(self, argument):
+        separator, items = argument
+        return separator.join(str(item) for item in self.resolve(items))
+
+    def _split(self, argument):
+        separator, text = argument
+        return self.resolve(text).split(separator)
+
+    def _select(self, argument):
+        index, items = argument
+        return self.resolve(items)[int(index)]
+
+    def _equals(self, argument):
+        left, right = map(self.resolve, argument)
+        return str(left) == str(right)
+
+    def _not(self, argument):
+        return not self.resolve(argument[0])
+
+    def _contains(self, argument):
+        items, item = map(self.resolve, argument)
+        return item in items
+
+    def _getazs(self, _argument):
+        return [f"{PSEUDO['AWS::Region']}{zone}" for zone in "abc"]
+
+    def _cidr(self, argument):
+        block, count, bits = argument
+        return [f"<{self.resolve(block)} part {part} of {2 ** int(bits)} addresses>" for part in range(int(count))]
