@@ -1,18 +1,18 @@
-"""A release zip and the SAM templates in ministack, an emulator of AWS that needs no containers: sign a
+"""The templates and the zip of a release in ministack, an emulator of AWS that needs no containers: sign a
 user in, create the stack, call the API through its gateway, read the log, update, roll back, delete.
 
-    emulated_aws.py ZIP TEMPLATE...          checks each template
-    emulated_aws.py ZIP TEMPLATE --stay      creates one stack and keeps it until Ctrl-C
+    emulated_aws.py [TEMPLATE...]            checks each template
+    emulated_aws.py --stay [TEMPLATE]        creates one stack and keeps it until Ctrl-C
 
-Needs `sam` and `ministack` on the path, and boto3. Starts `cargo run --example local` for a fake Chime.
-What the emulator lacks is in `Copy`, below, and is printed with the result.
+Needs `sam` and `ministack` on the path, and boto3; builds nothing but the fake Chime (`cargo run --example
+local`), so run `scripts/release` first. What the emulator lacks is in `adapt`, below, and is printed
+with the result.
 """
 
 import argparse
 import contextlib
 import json
 import pathlib
-import platform
 import shutil
 import signal
 import subprocess
@@ -28,12 +28,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
-from harness import SECRET, Checks, enter_environment, environment, equal, free_port, local, process, within
+from harness import ROOT, SECRET, Checks, enter_environment, environment, equal, free_port, local, process, within
 from check import Boto3, Peer
 
 REGION, ACCOUNT, STACK = "us-east-1", "111122223333", "message-status"
 FUNCTION = "MessageStatusFunction"
-MACHINE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+RELEASE = ROOT / "target/release-files"
+TEMPLATES = ["template.yaml", "rest-api.yaml", "managed-instances.yaml"]
 PASSWORD = "Correct-horse-7"
 PROBLEM = "urn:problem-type:message-status:"
 
@@ -41,8 +42,8 @@ PROBLEM = "urn:problem-type:message-status:"
 class Aws:
     """The running emulator: clients for its services, and the environment for commands that call it."""
 
-    def __init__(self, port, chime):
-        self.endpoint, self.chime = f"http://127.0.0.1:{port}", chime
+    def __init__(self, port):
+        self.endpoint = f"http://127.0.0.1:{port}"
         self.host = f"execute-api.localhost:{port}"
         self.environment = environment(
             AWS_ENDPOINT_URL=self.endpoint,
@@ -78,7 +79,7 @@ class Aws:
 
 
 @contextlib.contextmanager
-def emulator(chime):
+def emulator():
     """ministack on loopback, with nothing left of it afterwards."""
     port = free_port()
     with tempfile.TemporaryDirectory() as state:
@@ -103,71 +104,75 @@ def emulator(chime):
                     return urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5)
 
             within(30, ready)
-            yield Aws(port, chime)
+            yield Aws(port)
 
 
-class Copy:
-    """A template as the emulator can run it: with the zip as its code, and without what it lacks."""
+# Types that the emulator does not know. A placeholder keeps the references to them.
+UNKNOWN = ["AWS::Serverless::CapacityProvider"]
 
-    def __init__(self, path, zip_file, chime):
-        self.template = yaml_parse(path.read_text())
-        self.lacks = []
-        resources = self.template["Resources"]
-        function = resources[FUNCTION]["Properties"]
-        function["CodeUri"] = str(zip_file)
-        function["Architectures"] = [MACHINE]
-        function["Environment"]["Variables"]["AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] = chime
-        if self.conditions_without_join():
-            self.lacks.append("Fn::Join in conditions: they compare the parameter itself")
-        if function.pop("DeploymentPreference", None):
-            self.lacks.append("CodeDeploy: the new version gets all traffic at once")
-        for name, alarm in self.of_type("AWS::CloudWatch::Alarm"):
-            if self.by_its_first_metric(alarm["Properties"]):
-                self.lacks.append(f"alarms on metric math: {name} watches its first metric only")
 
-    def of_type(self, kind):
-        return [(name, resource) for name, resource in self.template["Resources"].items() if resource["Type"] == kind]
+def adapt(template, chime):
+    """Makes a template one that the emulator can run, and returns what it lacks."""
+    lacks = []
+    resources = template["Resources"]
+    function = resources[FUNCTION]["Properties"]
+    # On AWS the endpoint is Chime's own.
+    function["Environment"]["Variables"]["AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] = chime
 
-    def conditions_without_join(self):
-        def replaced(value):
-            if isinstance(value, dict) and "Fn::Join" in value:
-                return value["Fn::Join"][1]
-            if isinstance(value, dict):
-                return {key: replaced(member) for key, member in value.items()}
-            return [replaced(member) for member in value] if isinstance(value, list) else value
+    conditions = without_join(template["Conditions"])
+    if conditions != template["Conditions"]:
+        lacks.append("Fn::Join in conditions: they compare the parameter itself")
+    template["Conditions"] = conditions
 
-        before = self.template["Conditions"]
-        self.template["Conditions"] = replaced(before)
-        return self.template["Conditions"] != before
+    if function.pop("DeploymentPreference", None):
+        lacks.append("CodeDeploy: a new version gets all traffic at once")
 
-    @staticmethod
-    def by_its_first_metric(alarm):
-        """Other resources refer to the alarm, so it has to exist."""
-        for query in alarm.pop("Metrics", []):
-            if "MetricStat" in query:
-                statistic = query["MetricStat"]
-                alarm |= statistic["Metric"] | {"Statistic": "Sum", "Period": statistic["Period"]}
-                return True
-        return False
+    function.pop("CapacityProviderConfig", None)
+    function.pop("FunctionScalingConfig", None)
+    for name, resource in resources.items():
+        if resource["Type"] in UNKNOWN:
+            lacks.append(f"{resource['Type']}: {name} is a placeholder")
+            resources[name] = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
 
-    def write(self, folder):
-        (folder / "template.yaml").write_text(yaml_dump(self.template))
+    metric_math = [name for name, alarm in of_type(template, "AWS::CloudWatch::Alarm") if first_metric(alarm)]
+    if metric_math:
+        lacks.append(f"metric math: {len(metric_math)} alarms watch their first metric only")
+    return lacks
+
+
+def of_type(template, kind):
+    return [(name, one["Properties"]) for name, one in template["Resources"].items() if one["Type"] == kind]
+
+
+def without_join(value):
+    if isinstance(value, dict) and "Fn::Join" in value:
+        return value["Fn::Join"][1]
+    if isinstance(value, dict):
+        return {key: without_join(member) for key, member in value.items()}
+    return [without_join(member) for member in value] if isinstance(value, list) else value
+
+
+def first_metric(alarm):
+    """Reduces an alarm on metric math to its first metric. Other resources refer to it, so it has to exist."""
+    metrics = [query["MetricStat"] for query in alarm.pop("Metrics", []) if "MetricStat" in query]
+    if metrics:
+        alarm |= metrics[0]["Metric"] | {"Statistic": "Sum", "Period": metrics[0]["Period"]}
+    return bool(metrics)
 
 
 class HttpApi:
-    """An HTTP API with a JWT authorizer."""
+    """An HTTP API with a JWT authorizer. The emulator ignores its body."""
 
     stage = ""
+    lacks = ["the body of an HTTP API: API calls make its authorizer, integration and routes"]
 
-    def __init__(self, copy):
-        api = next(iter(copy.of_type("AWS::Serverless::HttpApi")))
-        self.logical_id, properties = api[0], api[1]["Properties"]
+    def __init__(self, logical_id, properties):
+        self.logical_id = logical_id
         self.routes = [
             (method.upper(), path)
             for path, methods in properties["DefinitionBody"]["paths"].items()
             for method in methods
         ]
-        copy.lacks.append("the body of an HTTP API: authorizer, integration and routes are made by API calls")
 
     @staticmethod
     def parameters(pool, client):
@@ -203,9 +208,10 @@ class RestApi:
     """A REST API with a Cognito user pool."""
 
     stage = "/Prod"
+    lacks = []
 
-    def __init__(self, copy):
-        self.logical_id = next(iter(copy.of_type("AWS::Serverless::Api")))[0]
+    def __init__(self, logical_id, _):
+        self.logical_id = logical_id
 
     @staticmethod
     def parameters(pool, client):
@@ -215,16 +221,19 @@ class RestApi:
         """The emulator imports the body of a REST API."""
 
 
+APIS = {"AWS::Serverless::HttpApi": HttpApi, "AWS::Serverless::Api": RestApi}
+
+
 class Stack:
     """One deployment: `sam deploy`, and what the emulator knows about it."""
 
-    def __init__(self, aws, folder, api):
-        self.aws, self.folder, self.api = aws, folder, api
+    def __init__(self, aws, folder, template, api):
+        self.aws, self.folder, self.template, self.api = aws, folder, template, api
         self.functions = aws.client("lambda")
 
     def deploy(self, **parameters):
         self.aws.run(
-            *("sam", "deploy", "--template-file", "template.yaml", "--stack-name", STACK, "--resolve-s3"),
+            *("sam", "deploy", "--template-file", self.template, "--stack-name", STACK, "--resolve-s3"),
             *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"),
             *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
             folder=self.folder,
@@ -311,12 +320,13 @@ class User:
 class Scene:
     """A stack, the user who calls it, and the messages of that user and of others."""
 
-    def __init__(self, aws, at, folder, template, zip_file):
-        self.at = at
-        self.copy = Copy(template, zip_file, at.chime)
-        self.api = (HttpApi if self.copy.of_type("AWS::Serverless::HttpApi") else RestApi)(self.copy)
-        self.copy.write(folder)
-        self.aws, self.stack = aws, Stack(aws, folder, self.api)
+    def __init__(self, aws, at, folder, name):
+        self.aws, self.at = aws, at
+        template = yaml_parse((folder / name).read_text())
+        self.api = next(APIS[kind](*one) for kind in APIS for one in of_type(template, kind))
+        self.lacks = adapt(template, at.chime) + self.api.lacks
+        (folder / name).write_text(yaml_dump(template))
+        self.stack = Stack(aws, folder, name, self.api)
         self.alice, self.stranger = User(aws, "alice"), User(aws, "stranger")
         self.sender, self.chime = Peer(Boto3, at), Boto3(at.chime, key=ACCOUNT)
         self.parameters = {"AppInstanceArn": at.app_instance, **self.api.parameters(self.alice.pool, self.alice.client)}
@@ -452,65 +462,82 @@ LIFE = [
 ]
 
 
-def check(template, zip_file):
-    checks = Checks(f"{template.name} in the emulator")
-    with local(FAKE_CHIME_ACCESS_KEY_ID=ACCOUNT) as at, emulator(at.chime) as aws, tempfile.TemporaryDirectory() as folder:
-        scene = Scene(aws, at, pathlib.Path(folder), template, zip_file)
+@contextlib.contextmanager
+def scene(template):
+    """A copy of the release, an emulator for it, and a fake Chime."""
+    with (
+        local(FAKE_CHIME_ACCESS_KEY_ID=ACCOUNT) as at,
+        emulator() as aws,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        folder = shutil.copytree(RELEASE, pathlib.Path(folder) / "release")
+        yield Scene(aws, at, folder, template)
+
+
+def check(template):
+    checks = Checks(f"{template} in the emulator")
+    with scene(template) as it:
         for name, step in LIFE:
-            checks.check(f"{template.name}: {name}", step, scene)
-    print("The emulator lacks:", *sorted(scene.copy.lacks), sep="\n  ")
+            checks.check(f"{template}: {name}", step, it)
+            if step is Scene.create and checks.failed:
+                break
+        print("The emulator lacks:", *it.lacks, sep="\n  ")
     return checks.end()
 
 
-def stay(template, zip_file):
+def stay(template):
     """One stack to try things on."""
     started = time.monotonic()
-    with local(FAKE_CHIME_ACCESS_KEY_ID=ACCOUNT) as at, emulator(at.chime) as aws, tempfile.TemporaryDirectory() as folder:
-        scene = Scene(aws, at, pathlib.Path(folder), template, zip_file)
-        scene.create()
-        scene.sent_message()
-        message = scene.message(outcome="SENT", afterMs=60_000)
-        host = f"{scene.stack.resource(scene.api.logical_id)}.{aws.host}"
-        variables = {name: value for name, value in aws.environment.items() if name.startswith("AWS_")}
-        print(
-            f"The stack {STACK} is up after {time.monotonic() - started:.0f} s. Ctrl-C ends everything.\n",
-            "Paste this into another terminal:\n",
-            *(f"export {name}={value}" for name, value in sorted(variables.items())),
-            f"TOKEN={scene.alice.token}",
-            f"CHANNEL={at.channel}",
-            f"MESSAGE={message}",
-            "# The status of a message that is sent after a minute; waits for it:",
-            f"curl -isG {aws.endpoint}{scene.api.stage}/message-status -H 'host: {host}' -H \"authorization: Bearer $TOKEN\" \\",
-            "  -d channelArn=$CHANNEL -d messageId=$MESSAGE -d wait=20",
-            "# The function's records:",
-            f"aws logs filter-log-events --log-group-name {scene.stack.resource('FunctionLogs')} --query 'events[].message' --output text",
-            "# The versions, and the one that takes the traffic:",
-            f"aws lambda list-versions-by-function --function-name {scene.stack.function()} --query 'Versions[].Version'",
-            f"aws lambda get-alias --function-name {scene.stack.function()} --name live",
-            "\nThe emulator lacks:",
-            *(f"  {lack}" for lack in sorted(scene.copy.lacks)),
-            sep="\n",
-            flush=True,
-        )
+    with scene(template) as it:
+        it.create()
+        it.sent_message()
+        print(f"\nThe stack {STACK} is up after {time.monotonic() - started:.0f} s. Ctrl-C ends everything.")
+        print("\nPaste these into another terminal:\n", *guide(it), sep="\n")
+        print("\nThe emulator lacks:", *it.lacks, sep="\n  ", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
     return 0
 
 
+def guide(it):
+    """Commands against the running stack."""
+    aws, stack = it.aws, it.stack
+    function, log_group = stack.function(), stack.resource("FunctionLogs")
+    host = f"{stack.resource(it.api.logical_id)}.{aws.host}"
+    variables = {name: value for name, value in aws.environment.items() if name.startswith("AWS_")}
+    return [
+        *(f"export {name}={value}" for name, value in sorted(variables.items())),
+        f"TOKEN={it.alice.token}",
+        f"CHANNEL={it.at.channel}",
+        f"MESSAGE={it.message(outcome='SENT', afterMs=60_000)}",
+        "",
+        "# The status of a message that is sent after a minute. The request waits for it:",
+        f"curl -isG {aws.endpoint}{it.api.stage}/message-status -H 'host: {host}' \\",
+        '  -H "authorization: Bearer $TOKEN" -d channelArn=$CHANNEL -d messageId=$MESSAGE -d wait=20',
+        "",
+        "# The records of the requests:",
+        f"aws logs filter-log-events --log-group-name {log_group} --query 'events[].message' --output text",
+        "",
+        "# The versions, and the one that takes the traffic:",
+        f"aws lambda list-versions-by-function --function-name {function} --query 'Versions[].Version'",
+        f"aws lambda get-alias --function-name {function} --name live --query FunctionVersion",
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("zip", type=pathlib.Path)
-    parser.add_argument("template", type=pathlib.Path, nargs="+")
+    parser.add_argument("template", nargs="*", default=TEMPLATES)
     parser.add_argument("--stay", action="store_true")
     arguments = parser.parse_args()
     for command in ("sam", "ministack"):
         if not shutil.which(command):
             sys.exit(f"{command} is not on the path; docs/try-without-an-account.md shows how to install it")
+    if not RELEASE.is_dir():
+        sys.exit("There is no release yet; run scripts/release")
     enter_environment()
-    zip_file, templates = arguments.zip.resolve(), [path.resolve() for path in arguments.template]
     if arguments.stay:
-        return stay(templates[0], zip_file)
-    return max(check(template, zip_file) for template in templates)
+        return stay(arguments.template[0])
+    return max(check(template) for template in arguments.template)
 
 
 if __name__ == "__main__":
