@@ -12,6 +12,7 @@ with the result.
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -45,7 +46,10 @@ class Aws:
     def __init__(self, port):
         self.endpoint = f"http://127.0.0.1:{port}"
         self.host = f"execute-api.localhost:{port}"
+        # A release installs without Rust.
+        without_rust = [folder for folder in os.get_exec_path() if not pathlib.Path(folder, "cargo").exists()]
         self.environment = environment(
+            PATH=os.pathsep.join(without_rust),
             AWS_ENDPOINT_URL=self.endpoint,
             AWS_ACCESS_KEY_ID=ACCOUNT,
             AWS_SECRET_ACCESS_KEY=SECRET,
@@ -108,7 +112,7 @@ def emulator():
 
 
 # Types that the emulator does not know. A placeholder keeps the references to them.
-UNKNOWN = ["AWS::Serverless::CapacityProvider"]
+UNKNOWN = ["AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::Serverless::CapacityProvider"]
 
 
 def adapt(template, chime):
