@@ -243,6 +243,14 @@ class Stack:
             folder=self.folder,
         )
 
+    def roll_back_to(self, version):
+        """The command of the operations page."""
+        self.aws.run(
+            *("aws", "lambda", "update-alias", "--function-name", self.function()),
+            *("--name", "live", "--function-version", version),
+            folder=self.folder,
+        )
+
     def delete(self):
         self.aws.run("sam", "delete", "--stack-name", STACK, "--no-prompts", "--region", REGION, folder=self.folder)
 
@@ -426,13 +434,13 @@ class Scene:
         equal(headers["retry-after"].isdigit(), True)
 
     def roll_back(self):
-        """The command of the operations page."""
-        equal(self.first_version in self.stack.versions(), True)
-        self.aws.run(
-            *("aws", "lambda", "update-alias", "--function-name", self.stack.function()),
-            *("--name", "live", "--function-version", self.first_version),
-            folder=self.stack.folder,
-        )
+        if self.stack.template == "managed-instances.yaml":
+            # The previous version is gone: it would keep its environments, and they are billed.
+            self.stack.deploy(**self.parameters)
+        else:
+            equal(self.first_version in self.stack.versions(), True)
+            self.stack.roll_back_to(self.first_version)
+            equal(self.stack.live_version(), self.first_version)
         equal(self.stack.variable("MAX_WAIT_SECONDS"), "20")
         self.sent_message()
 
@@ -461,7 +469,7 @@ LIFE = [
     ("an invalid message id: 400 that names the field", Scene.invalid_request),
     ("the log has one record for each request, and no secret", Scene.records),
     ("sam deploy updates one parameter: a new version takes the traffic", Scene.update_a_parameter),
-    ("update-alias rolls back: the previous version takes the traffic", Scene.roll_back),
+    ("a rollback: the previous configuration takes the traffic", Scene.roll_back),
     ("sam delete removes the stack and its function", Scene.delete),
 ]
 
