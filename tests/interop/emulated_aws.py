@@ -436,7 +436,7 @@ class Scene:
     def roll_back(self):
         if self.stack.template == "managed-instances.yaml":
             # The previous version is gone: it would keep its environments, and they are billed.
-            self.stack.deploy(**self.parameters)
+            self.stack.deploy(**self.parameters, MaxWaitSeconds=20)
         else:
             equal(self.first_version in self.stack.versions(), True)
             self.stack.roll_back_to(self.first_version)

@@ -103,13 +103,12 @@ def notices_name_the_linked_crates(path):
 
 def template_refers_to_files_of_the_release(path):
     template = yaml_parse(path.read_text())
-    names = [one["Properties"]["CodeUri"] for one in template["Resources"].values() if "CodeUri" in one["Properties"]]
-    equal(len(names), 1)
-    architecture = pathlib.Path(names[0]).stem.rsplit("-", 1)[1]
-    equal(template["Resources"]["MessageStatusFunction"]["Properties"]["Architectures"], [architecture])
+    function = template["Resources"]["MessageStatusFunction"]["Properties"]
+    code = function["CodeUri"]
+    equal(function["Architectures"], [pathlib.Path(code).stem.rsplit("-", 1)[1]])
     application = template["Metadata"]["AWS::ServerlessRepo::Application"]
     equal(application["SemanticVersion"], version())
-    for name in (*names, application["LicenseUrl"], application["ReadmeUrl"]):
+    for name in (code, application["LicenseUrl"], application["ReadmeUrl"]):
         equal((RELEASE / name).is_file(), True)
 
 
