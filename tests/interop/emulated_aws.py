@@ -235,6 +235,16 @@ class Stack:
         self.aws, self.folder, self.template, self.api = aws, folder, template, api
         self.functions = aws.client("lambda")
 
+    def package(self):
+        """The template as `sam package` writes it."""
+        self.aws.client("s3").create_bucket(Bucket="artifacts")
+        self.aws.run(
+            *("sam", "package", "--template-file", self.template, "--s3-bucket", "artifacts"),
+            *("--output-template-file", "packaged.yaml", "--no-progressbar"),
+            folder=self.folder,
+        )
+        return yaml_parse((self.folder / "packaged.yaml").read_text())
+
     def deploy(self, **parameters):
         self.aws.run(
             *("sam", "deploy", "--template-file", self.template, "--stack-name", STACK, "--resolve-s3"),
@@ -358,6 +368,14 @@ class Scene:
 
     # The life of a stack, in the order in which the checks run.
 
+    def package(self):
+        """What `sam publish` needs, and no Rust on the path."""
+        packaged = self.stack.package()
+        application = packaged["Metadata"]["AWS::ServerlessRepo::Application"]
+        code = packaged["Resources"][FUNCTION]["Properties"]["CodeUri"]
+        for uploaded in (code, application["LicenseUrl"], application["ReadmeUrl"]):
+            equal(uploaded.startswith("s3://artifacts/"), True)
+
     def create(self):
         self.stack.deploy(**self.parameters)
         equal(self.stack.status(), "CREATE_COMPLETE")
@@ -458,6 +476,7 @@ class Scene:
 
 
 LIFE = [
+    ("sam package uploads the zip, the license and the README, without Rust", Scene.package),
     ("sam deploy creates the stack", Scene.create),
     ("GET: 200 with the status of a sent message", Scene.sent_message),
     ("HEAD: 200 without a body", Scene.head),
