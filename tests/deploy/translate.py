@@ -5,7 +5,6 @@ import os
 import re
 from pathlib import Path
 
-import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -23,6 +22,23 @@ REQUIRED = {
     "Issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Xy7PqR2sT",
     "Audience": "4h57kf2example",
     "UserPoolArn": "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_Xy7PqR2sT",
+}
+# Every optional part switched on.
+EVERYTHING = {
+    "AccessLogging": "true",
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:on-call",
+    "AllowedOrigins": "https://chat.example.com,http://localhost:5173",
+    "AppInstanceUserArn": "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}",
+    "ChimeCallsPerSecond": "8",
+    "FurtherAppInstanceArns": "arn:aws:chime:us-east-1:111122223333:app-instance/blue,"
+    "arn:aws:chime:us-east-1:111122223333:app-instance/green",
+    # The Control Tower rules require a year.
+    "LogRetentionDays": "365",
+    "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
+    "RequiredScopes": "chat/read",
+    "ReservedConcurrency": "100",
+    "SessionRoleArn": "arn:aws:iam::111122223333:role/chat-user",
+    "WatchProcessorFailures": "true",
 }
 PSEUDO = {
     "AWS::AccountId": "111122223333",
@@ -69,15 +85,23 @@ def translate(path, given=None):
 
 
 class Stack:
-    """A translated template with every condition and every value known before creation filled in."""
+    """A translated template with every condition and every value known before creation filled in.
 
-    def __init__(self, path, given=None):
+    What is known only after creation reads `<Resource>` or `<Resource.Attribute>`. With `keep_references` it stays an
+    intrinsic where it is a whole value, as the linters need it.
+    """
+
+    def __init__(self, path, given=None, keep_references=False):
         self.translated = translate(path, given)
+        self.keep_references = keep_references
         declared = self.translated.get("Parameters", {})
         self.parameters = {}
         for name, value in parameters(read(path), given).items():
-            is_list = declared[name]["Type"] == "CommaDelimitedList"
-            self.parameters[name] = [part.strip() for part in value.split(",")] if is_list else value
+            kind = declared[name]["Type"]
+            if kind == "CommaDelimitedList":
+                self.parameters[name] = [part.strip() for part in value.split(",")]
+            else:
+                self.parameters[name] = int(value) if kind == "Number" else value
         self.conditions = {}
         self.resources = {
             name: self.resolve({key: value for key, value in resource.items() if key != "Condition"})
@@ -89,6 +113,11 @@ class Stack:
             for name, output in self.translated.get("Outputs", {}).items()
             if self._holds(output.get("Condition"))
         }
+
+    def template(self):
+        """The whole template, as a linter gets it."""
+        resources = {name: {k: v for k, v in r.items() if k != "Metadata"} for name, r in self.resources.items()}
+        return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
 
     def of_type(self, kind):
         return {name: r["Properties"] for name, r in self.resources.items() if r["Type"] == kind}
@@ -131,13 +160,20 @@ class Stack:
             return PSEUDO[name]
         if name not in self.translated["Resources"]:
             raise KeyError(f"{name} does not exist")
-        return f"<{name}>"
+        return {"Ref": name} if self.keep_references else f"<{name}>"
+
+    @staticmethod
+    def _text(value):
+        if isinstance(value, dict):
+            [(_, place)] = value.items()
+            return f"<{'.'.join(place) if isinstance(place, list) else place}>"
+        return str(value)
 
     def _getatt(self, argument):
         name, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
         if name not in self.translated["Resources"]:
             raise KeyError(f"{name} does not exist")
-        return f"<{name}.{attribute}>"
+        return {"Fn::GetAtt": [name, attribute]} if self.keep_references else f"<{name}.{attribute}>"
 
     def _sub(self, argument):
         text, values = (argument, {}) if isinstance(argument, str) else argument
@@ -145,16 +181,14 @@ class Stack:
         def fill(match):
             name = match.group(1)
             if name in values:
-                return str(self.resolve(values[name]))
-            if "." in name and name not in PSEUDO:
-                return self._getatt(name)
-            return str(self._ref(name))
+                return self._text(self.resolve(values[name]))
+            return self._text(self._getatt(name) if "." in name else self._ref(name))
 
         return re.sub(r"\$\{([^!}][^}]*)\}", fill, text)
 
     def _join(self, argument):
         separator, items = argument
-        return separator.join(str(item) for item in self.resolve(items))
+        return separator.join(map(self._text, self.resolve(items)))
 
     def _split(self, argument):
         separator, text = argument
