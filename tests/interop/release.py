@@ -112,13 +112,18 @@ def template_refers_to_files_of_the_release(path):
         equal((RELEASE / name).is_file(), True)
 
 
-def client_package_has_code_types_license_and_version():
+def strings(value):
+    return [value] if isinstance(value, str) else [one for member in value.values() for one in strings(member)]
+
+
+def client_package_has_what_it_exports_the_license_and_the_version():
     with tarfile.open(file("*-client-*.tgz")) as package:
         names = set(package.getnames())
         manifest = json.load(package.extractfile("package/package.json"))
     equal(manifest["version"], version())
     equal(f"chime-message-status-client-{version()}.tgz", file("*-client-*.tgz").name)
-    equal({"package/LICENSE", "package/dist/index.js", "package/dist/index.d.ts"} <= names, True)
+    exported = {f"package/{path.removeprefix('./')}" for path in strings(manifest["exports"])}
+    equal({"package/LICENSE", *exported} - names, set())
     for kept_out in ("src/", "test/", "node_modules/"):
         equal([name for name in names if name.startswith(f"package/{kept_out}")], [])
 
@@ -179,7 +184,7 @@ def main():
         checks.check(f"{name} refers to files of the release", template_refers_to_files_of_the_release, RELEASE / name)
     for check in (
         sbom_lists_the_locked_crates,
-        client_package_has_code_types_license_and_version,
+        client_package_has_what_it_exports_the_license_and_the_version,
         notes_are_a_section_of_the_changelog,
         a_tag_of_another_version_is_rejected,
         second_build_gives_the_same_bytes,
