@@ -28,7 +28,7 @@ NOT_USED = [
     "ec2:AcceptAddressTransfer", "ec2:*PrivateNatGatewayAddress", "ec2:*NatGatewayAddress", "ec2:*SubnetCidrBlock",
     "ec2:*VpnGateway*", "ec2:*VpcEncryptionControl*", "ec2:ModifyVpcTenancy", "ec2:AssociateAddress",
 ]
-# What SAM and CloudFormation need besides.
+# What SAM and CloudFormation also need.
 DEPLOYING = ["cloudformation:*", "s3:*", "iam:CreateServiceLinkedRole", "logs:*LogDeliver*", "ec2:CreateTags", "ec2:DeleteTags"]
 
 
@@ -54,7 +54,7 @@ def is_in(action, patterns):
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_the_listed_rights_suffice_to_create_update_and_delete_each_resource(name):
     own = allowed(name)
-    # Without a network of its own, no action of EC2 is used.
+    # Only Managed Instances have a network.
     not_used = NOT_USED if name == "managed-instances" else [*NOT_USED, "ec2:*"]
     missing = {a for a in needed(name) if a not in own and not is_in(a, not_used)}
     assert missing == set()

@@ -535,3 +535,33 @@ def test_the_nested_application_uses_parameters_and_outputs_that_exist():
         resource, path = output["Value"]["Fn::GetAtt"]
         assert resource == "MessageStatus"
         assert path.removeprefix("Outputs.") in template["Outputs"]
+
+
+# Documentation
+
+
+def test_the_deployment_page_names_every_snippet_and_template():
+    page = (ROOT / "docs/deploy.md").read_text()
+    for path in [*SNIPPETS, *TEMPLATES.values(), *(ROOT / "deploy").glob("*.json")]:
+        assert f"(../{path.relative_to(ROOT)})" in page, path.name
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_every_output_that_the_runbook_uses_exists(everything, name):
+    page = (ROOT / "docs/operations.md").read_text()
+    used = set(re.findall(r"\boutput ([A-Z]\w+)", page))
+    assert len(used) >= 6
+    assert used <= set(everything[name].outputs)
+    for logical_id in re.findall(r"--logical-resource-id (\w+)", page):
+        if name != "managed-instances":
+            assert logical_id in everything[name].resources
+
+
+def test_the_parameters_that_the_pages_name_exist():
+    known = set().union(*(read(path)["Parameters"] for path in TEMPLATES.values()))
+    for page in ("deploy", "operations"):
+        overrides = re.findall(r"\b([A-Z]\w+)=", (ROOT / f"docs/{page}.md").read_text())
+        shell = {"STACK", "FUNCTION", "API", "STAGE", "APPLICATION", "GROUP", "DEPLOYMENT", "VERSION", "LIVE"}
+        other = {"APP_INSTANCE_USER_ARN", "ALLOWED_ORIGINS", "AdditionalVersionWeights", "OutputKey",
+                 "ThrottlingRateLimit", "ThrottlingBurstLimit", "Version"}
+        assert set(overrides) - shell - other <= known, page

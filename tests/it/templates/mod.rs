@@ -2,6 +2,7 @@
 //! function reads, serves and accepts. `tests/deploy` tests them as CloudFormation evaluates them.
 
 mod function;
+mod names;
 mod parameters;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,11 @@ impl Template {
 
     fn parameter(&self, name: &str) -> &Value {
         &self.json["Parameters"][name]
+    }
+
+    fn of_type(&self, kind: &str) -> impl Iterator<Item = (&String, &Value)> {
+        let resources = self.section("Resources").iter();
+        resources.filter(move |(_, resource)| resource["Type"] == kind)
     }
 
     fn variables(&self) -> BTreeSet<&str> {
@@ -177,6 +183,16 @@ fn one_or_many(value: &Value) -> Vec<&Value> {
     value
         .as_array()
         .map_or(vec![value], |many| many.iter().collect())
+}
+
+/// Calls `visit` with `value` and everything in it.
+fn walk<'v>(value: &'v Value, visit: &mut impl FnMut(&'v Value)) {
+    visit(value);
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| walk(item, visit)),
+        Value::Object(members) => members.values().for_each(|member| walk(member, visit)),
+        _ => {}
+    }
 }
 
 /// Why the function does not start with these variables; `None` when it starts.
