@@ -146,7 +146,7 @@ impl RequestContext<'_> {
         let config = &self.app.config;
         let (source, caller) = Caller::identify(event, &config.mapping);
         self.metrics().event_source = Some(source);
-        match Target::find(event, config.origins.is_some())? {
+        match Target::find(event, config.answers_preflights())? {
             Target::Preflight => Ok(cors::preflight()),
             Target::Route(route) => {
                 self.metrics().operation = Some(route.name);

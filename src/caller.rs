@@ -35,8 +35,7 @@ pub struct UserMapping {
 
 impl UserMapping {
     /// Combines the pattern and the trusted role. Returns `None` if the pattern uses
-    /// `{roleSessionName}` and there is no role: then every role that may call the API could choose
-    /// the user.
+    /// `{roleSessionName}` without a role. Then every role that may call the API could choose the user.
     pub fn new(pattern: UserArnPattern, session_role: Option<SessionRole>) -> Option<Self> {
         let needs_role = pattern.names().any(|name| name == ROLE_SESSION_NAME);
         (session_role.is_some() || !needs_role).then_some(Self {
@@ -169,7 +168,7 @@ impl<'e> Identity<'e> {
     /// Reads the authorizer context of an event.
     ///
     /// # Errors
-    /// [`IdentityError::Unauthenticated`] if there is no identity in it.
+    /// [`IdentityError::Unauthenticated`] if it contains no identity.
     pub fn of(event: &'e Event<'_>) -> (EventSource, Result<Self, IdentityError>) {
         let (gateway, context) = match &event.authorizer {
             AuthorizerData::V2 {
@@ -317,7 +316,7 @@ impl<'e> AuthContext<'e> {
                     .iter()
                     .any(|(name, value)| !value.is_null() && !GATEWAY_KEYS.contains(&name));
                 if other_key {
-                    // A Lambda authorizer may have returned keys of its own beside copied claims.
+                    // A Lambda authorizer may have added keys beside copied claims.
                     Err(AMBIGUOUS)
                 } else {
                     Ok(Self::Claims(non_empty(Some(claims))?))

@@ -1,6 +1,6 @@
 //! Client for Amazon Chime SDK messaging: the only module that knows the SDK.
 //!
-//! Each operation has a file of its own. [`ErrorKind`] is the one table that classifies the errors of
+//! Each operation has its own file. [`ErrorKind`] is the one table that classifies the errors of
 //! Chime. The SDK makes no retries, because each call counts against the quota of the user: `polling`
 //! decides when to call again.
 

@@ -100,6 +100,11 @@ impl Config {
         &self.region
     }
 
+    /// Whether the function responds to preflights.
+    pub fn answers_preflights(&self) -> bool {
+        self.origins.is_some()
+    }
+
     /// Reads the configuration through `variable`.
     ///
     /// # Errors

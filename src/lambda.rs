@@ -14,7 +14,7 @@ use crate::api::{App, Invocation};
 use crate::config::{ConfigError, Variables};
 use crate::telemetry;
 
-/// What Lambda tells the process about the function, in variables that Lambda sets itself.
+/// The environment variables that Lambda sets itself.
 pub struct Environment {
     /// The name of the function: the dimension of all metrics.
     pub function_name: String,

@@ -319,7 +319,7 @@ impl From<&ChimeError> for Problem {
             ErrorKind::UnknownUser => ProblemType::UserNotProvisioned,
             ErrorKind::NoSuchMessage => ProblemType::MessageNotFound,
             ErrorKind::Throttled => ProblemType::Throttled,
-            ErrorKind::NotPermitted => ProblemType::Misconfigured,
+            ErrorKind::NotPermitted | ErrorKind::NoCredentials => ProblemType::Misconfigured,
             ErrorKind::Failure | ErrorKind::Unusable => ProblemType::UpstreamFailure,
             ErrorKind::Unavailable | ErrorKind::Unreachable => ProblemType::UpstreamUnavailable,
             ErrorKind::Timeout | ErrorKind::StaleConnection => ProblemType::UpstreamTimeout,

@@ -396,7 +396,7 @@ impl LogLine {
 }
 
 fn write_line(line: &impl Serialize) {
-    // A log that cannot be written is no reason to fail the request.
+    // A log that cannot be written does not fail the request.
     if let Ok(mut line) = serde_json::to_vec(line) {
         line.push(b'\n');
         let _written = std::io::stdout().lock().write_all(&line);

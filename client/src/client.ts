@@ -1,8 +1,11 @@
-import type { MessageStatus, Status } from './merge.js';
-import { MessageStatusError, fields, text } from './problem.js';
-import { sleep, until, within } from './waiting.js';
+import { cancellable } from './cancel.js';
+import { MessageStatusError } from './errors.js';
+import { list, members, text } from './json.js';
+import type { MessageStatus } from './merge.js';
+import { BATCH_SIZE, createPoller, now, type Poll } from './poller.js';
+import { createSendRequest, type SendRequest } from './request.js';
 
-/** Which message. */
+/** A message of the user. */
 export interface Message {
   channelArn: string;
   messageId: string;
@@ -11,210 +14,162 @@ export interface Message {
 }
 
 export interface MessageStatusClientOptions {
-  /** Where the endpoint is, with its path: `https://…/message-status`. */
+  /** The endpoint with its path: `https://…/message-status`. */
   url: string | URL;
   /**
-   * Gives the bearer token. It is called for every request, so it should keep its token while that
-   * is good; `refresh` says that the last one was refused.
+   * Returns the bearer token. It is called for every request, so it should cache the token.
+   * `refresh` is true after the last token was refused.
    */
   token: (hint: { refresh: boolean }) => string | Promise<string>;
-  /** What to use in place of the global `fetch`. */
-  fetch?: typeof globalThis.fetch;
+  /** Replaces the global `fetch`. */
+  fetch?: typeof globalThis.fetch | undefined;
+  /** Called after each attempt, for logs. `waitForResult` reports failures only here until it ends. */
+  onAttempt?: ((attempt: Attempt) => void) | undefined;
 }
 
-export interface AskOptions {
-  /** Ends the asking; what was returned then rejects with the signal's reason. */
+/** One HTTP request, or the call of the token function before it. */
+export interface Attempt {
+  /** How many messages it is about. */
+  messages: number;
+  /** The HTTP status, if there was a response. */
+  status?: number;
+  /** Why it failed: a {@link MessageStatusError}, or what the token function threw. */
+  error?: unknown;
+}
+
+export interface RequestOptions {
+  /** Cancels the request. The promise then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-export interface SettledOptions extends AskOptions {
-  /** Milliseconds after which to give up with a {@link MessageStatusTimeoutError}. */
+export interface GetOptions extends RequestOptions {
+  /** Seconds that the endpoint may wait for the result. */
+  wait?: number | undefined;
+}
+
+export interface GetManyOptions extends GetOptions {
+  /** With `wait`: respond when all messages have a result (the default), or when any has. */
+  until?: 'any' | 'all' | undefined;
+}
+
+export interface WaitOptions extends RequestOptions {
+  /** Milliseconds after which to reject with a {@link MessageStatusTimeoutError}. */
   timeout?: number | undefined;
 }
 
-/** What is said of one message among many. */
+/** The result for one message of many. */
 export type MessageStatusResult =
   | (MessageStatus & { problem?: undefined })
   | { messageId: string; problem: MessageStatusError; status?: undefined };
 
-/** The message did not leave `PENDING` in time. */
+/** The message was still `PENDING` when the time was over. */
 export class MessageStatusTimeoutError extends Error {
   override readonly name = 'TimeoutError';
-  /** The last answer, if there was one. */
+  /** The last status, if there was one. */
   readonly last: MessageStatus | undefined;
 
-  /** `cause` is the failure that came last, unless an answer came after it. */
+  /** `cause` is the last failure, unless a status came after it. */
   constructor(last: MessageStatus | undefined, cause?: unknown) {
-    super('The message did not settle in time', { cause });
+    super('No result yet', { cause });
     this.last = last;
   }
 }
 
-/** Most messages of one request. */
-const BATCH = 20;
-/** The longest wait that an endpoint may be set up for, in seconds; it cuts this to its own. */
-const WAIT = 25;
-/** Milliseconds after which no gateway answers any more. */
-const NO_ANSWER = 40_000;
-/** Most milliseconds between two attempts. */
-const LONGEST_PAUSE = 30_000;
-
-/** Asks `chime-message-status`. */
+/** Client of `chime-message-status`. */
 export class MessageStatusClient {
-  readonly #url: string;
-  readonly #token: MessageStatusClientOptions['token'];
-  readonly #fetch: typeof globalThis.fetch;
+  readonly #request: SendRequest;
+  readonly #poller = createPoller(this, true);
 
-  constructor({ url, token, fetch }: MessageStatusClientOptions) {
-    this.#url = new URL(url, globalThis.location?.href).href;
-    this.#token = token;
-    // Browsers do not let `fetch` be called as the method of another object.
-    this.#fetch = fetch ?? ((...request) => globalThis.fetch(...request));
+  constructor(options: MessageStatusClientOptions) {
+    this.#request = createSendRequest(options);
   }
 
-  /** Asks once for the status of one message. */
-  status(message: Message, { signal }: AskOptions = {}): Promise<MessageStatus> {
-    return this.#status(message, 0, signal);
-  }
-
-  /** Asks once for the statuses of many messages. The results come in the order asked. */
-  async statuses(
-    messages: readonly Message[],
-    { signal }: AskOptions = {},
-  ): Promise<MessageStatusResult[]> {
-    signal?.throwIfAborted();
-    const keys = messages.map((message) => JSON.stringify(parameters(message)));
-    const different = [...new Set(keys)];
-    const found = new Map<string, MessageStatusResult>();
-    // One after the other: all of them draw on the quota with which the user also sends.
-    for (let start = 0; start < different.length; start += BATCH) {
-      const batch = different.slice(start, start + BATCH);
-      const body = `{"messages":[${batch}]}`;
-      const answer = await this.#ask(this.#url, body, signal).catch((error) => {
-        // The endpoint counts within its request, the caller within the list.
-        for (const fault of error instanceof MessageStatusError ? error.errors : []) {
-          fault.field = fault.field.replace(/\d+/, (i) => `${keys.indexOf(batch[+i] ?? '')}`);
-        }
-        throw error;
-      });
-      const { results } = fields(answer.json);
-      batch.forEach((key, i) => {
-        const result = fields(fields(results)[i]);
-        const { problem } = result;
-        const { messageId } = JSON.parse(key) as Message;
-        found.set(
-          key,
-          problem
-            ? { messageId, problem: new MessageStatusError(Number(fields(problem).status), problem) }
-            : parsed(result),
-        );
-      });
-    }
-    return keys.map((key) => found.get(key) as MessageStatusResult);
+  /** Requests the status of one message once. */
+  async get(message: Message, { wait, signal }: GetOptions = {}): Promise<MessageStatus> {
+    const response = await this.#request({ ...parameters(message), ...waiting(wait) }, undefined, signal);
+    const result = read(response.json, message, response.retryAfter);
+    if (result.problem) throw result.problem;
+    return result;
   }
 
   /**
-   * Waits until the message is no longer `PENDING`, through throttling, failures of the endpoint and
-   * of the network, and being offline. Rejects at once with what waiting cannot cure.
+   * Requests the status of many messages once, 20 per request. The results are in the order of the
+   * messages. If a request fails, the failure is the problem of each of its messages.
    */
-  settled(message: Message, { signal, timeout = Infinity }: SettledOptions = {}): Promise<MessageStatus> {
-    const end = Date.now() + timeout;
-    let last: MessageStatus | undefined;
-    let failure: unknown;
-    let failures = 0;
-    const late = () => new MessageStatusTimeoutError(last, failure);
-    return within(signal, timeout, late, async (signal) => {
-      for (;;) {
-        // A second is left for the endpoint's last word to arrive before the end.
-        const wait = Math.max(0, Math.min(WAIT, Math.floor((end - Date.now()) / 1000) - 1));
-        // A connection that died without a word looks like a slow one.
-        const dead = () => new TypeError('No answer came');
-        try {
-          last = await within(signal, NO_ANSWER, dead, (signal) => this.#status(message, wait, signal));
-          if (last.status !== 'PENDING') return last;
-          failure = undefined;
-          failures = 0;
-          // A gateway that does CORS may hide the header. The endpoint says 1 to 4, too.
-          await sleep(signal, 1000 * (last.retryAfter ?? 1 + 3 * Math.random()), false);
-        } catch (error) {
-          if (!passes(error)) throw error;
-          failure = error;
-          const answered = error instanceof MessageStatusError;
-          // While the network is gone, the event of its return is worth more than an attempt.
-          const offline = !answered && globalThis.navigator?.onLine === false;
-          const backoff = offline ? LONGEST_PAUSE : Math.min(LONGEST_PAUSE, 1000 * 2 ** failures++);
-          const told = answered ? 1000 * (error.retryAfter ?? 0) : 0;
-          await sleep(signal, Math.max(told, backoff * (0.5 + Math.random() / 2)), !answered);
-        }
+  async getMany(
+    messages: readonly Message[],
+    { wait, until, signal }: GetManyOptions = {},
+  ): Promise<MessageStatusResult[]> {
+    const results: MessageStatusResult[] = [];
+    let rest = [...messages.entries()];
+    // One after the other: they share the user's quota at Chime with sending.
+    while (rest.length) {
+      let batch = rest.slice(0, BATCH_SIZE);
+      try {
+        const { json, retryAfter } = await this.#request(waiting(wait, until), batch.map(([, message]) => JSON.stringify(parameters(message))), signal);
+        const items = list(members(json).results);
+        batch.forEach(([index, message], i) => (results[index] = read(items[i], message, retryAfter)));
+      } catch (problem) {
+        if (!(problem instanceof MessageStatusError)) throw problem;
+        // One malformed message does not fail the others: they are requested again without it.
+        const malformed = batch.filter((_, i) => JSON.stringify(problem.errors).includes(`"messages[${i}]`));
+        if (malformed.length) batch = malformed;
+        // A throttle or an invalid token would refuse the next request too.
+        else if (problem.status !== 400) batch = rest;
+        for (const [index, { messageId }] of batch) results[index] = { messageId, problem };
       }
-    });
-  }
-
-  async #status(message: Message, wait: number, signal?: AbortSignal): Promise<MessageStatus> {
-    const url = new URL(this.#url);
-    for (const [name, value] of Object.entries(parameters(message))) {
-      url.searchParams.set(name, value);
+      rest = rest.filter(([index]) => !results[index]);
     }
-    if (wait) url.searchParams.set('wait', `${wait}`);
-    const { json, retryAfter } = await this.#ask(url.href, undefined, signal);
-    return { ...parsed(fields(json)), ...(retryAfter !== undefined && { retryAfter }) };
+    return results;
   }
 
-  /** One request; a second one with another token when the first was refused. */
-  #ask(url: string, body: string | undefined, signal?: AbortSignal): Promise<Answer> {
-    // Around all of it, because a token may take long and knows of no signal.
-    return until(signal, (resolve, reject) => {
-      this.#exchange(url, body, signal).then(resolve, reject);
+  /**
+   * Waits until the message is no longer `PENDING`, through throttles, failures and being offline.
+   * Concurrent calls share their requests. Pauses while the page is hidden. Rejects at once with
+   * problems that are not retryable.
+   */
+  waitForResult(message: Message, { signal, timeout = Infinity }: WaitOptions = {}): Promise<MessageStatus> {
+    let last: MessageStatus | undefined;
+    let failure: MessageStatusError | undefined;
+    const poll: Poll = { message, due: 0, onResult() {} };
+    const work = () => new Promise<MessageStatus>((resolve, reject) => {
+      poll.onResult = (result) => {
+        failure = result.problem;
+        if (!result.problem) {
+          if (result.status !== 'PENDING') resolve(result);
+          last = result;
+        } else if (!result.problem.retryable) {
+          // The endpoint sees that a message is gone within one request, the client across requests.
+          if (last && result.problem.problem === 'message-not-found') {
+            Object.assign(result.problem, { problem: 'message-gone', status: 410 });
+          }
+          reject(result.problem);
+        }
+      };
+      this.#poller.add(poll, now());
     });
-  }
-
-  async #exchange(url: string, body: string | undefined, signal?: AbortSignal): Promise<Answer> {
-    for (let refresh = false; ; refresh = true) {
-      const authorization = `Bearer ${await this.#token({ refresh })}`;
-      const response = await this.#fetch(url, {
-        ...(body && { method: 'POST', body }),
-        headers: { authorization, ...(body && { 'content-type': 'application/json' }) },
-        ...(signal && { signal }),
-      });
-      const json = parse(await response.text());
-      if (response.status === 401 && !refresh) continue;
-      const retryAfter = Number(response.headers.get('retry-after') ?? NaN);
-      const answer = { json, ...(retryAfter >= 0 && { retryAfter }) };
-      if (!response.ok) throw new MessageStatusError(response.status, json, answer.retryAfter);
-      return answer;
-    }
+    const late = () => new MessageStatusTimeoutError(last, failure);
+    return cancellable(signal, work, timeout, late).finally(() => this.#poller.remove(poll));
   }
 }
 
-interface Answer {
-  json: unknown;
-  retryAfter?: number;
-}
-
-/** The message's own parameters, and nothing else that the object may have: that would be refused. */
+/** The parameters of the message. The endpoint refuses what else the object may have. */
 function parameters({ channelArn, messageId, subChannelId }: Message): Record<string, string> {
   return { channelArn, messageId, ...(subChannelId !== undefined && { subChannelId }) };
 }
 
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
+function waiting(wait = 0, until?: string): Record<string, string> {
+  return wait >= 1 ? { wait: `${Math.floor(wait)}`, ...(until && { until }) } : {};
+}
+
+/** The endpoint's response about a message. Another response has another message, or none. */
+function read(json: unknown, { messageId }: Message, retryAfter?: number): MessageStatusResult {
+  const item = members(json);
+  const status = text(item.status);
+  const detail = text(item.detail);
+  if (item.messageId !== messageId || !status) {
+    const { problem = null } = item;
+    return { messageId, problem: new MessageStatusError(Number(members(problem).status) || 200, problem, retryAfter) };
   }
-}
-
-function parsed(result: Record<string, unknown>): MessageStatus {
-  const messageId = text(result.messageId);
-  const status: Status | undefined = text(result.status);
-  const detail = text(result.detail);
-  if (!messageId || !status) throw new MessageStatusError(200);
-  return { messageId, status, ...(detail && { detail }) };
-}
-
-/** Whether waiting may cure it. `fetch` rejects with a `TypeError` when the network fails. */
-function passes(error: unknown): boolean {
-  return error instanceof MessageStatusError
-    ? error.status === 429 || (error.status >= 500 && error.problem !== 'misconfigured')
-    : error instanceof Error && error.name === 'TypeError';
+  return { messageId, status, ...(detail && { detail }), ...(status === 'PENDING' && retryAfter && { retryAfter }) };
 }

@@ -1,8 +1,12 @@
 export { MessageStatusClient, MessageStatusTimeoutError } from './client.js';
 export type {
-  AskOptions, Message, MessageStatusClientOptions, MessageStatusResult, SettledOptions,
+  Attempt, GetManyOptions, GetOptions, Message, MessageStatusClientOptions, MessageStatusResult, RequestOptions, WaitOptions,
 } from './client.js';
-export { MessageStatusError } from './problem.js';
-export type { FieldError, ProblemName } from './problem.js';
-export { asOf, fromSocket, merge } from './merge.js';
-export type { Known, MessageStatus, SocketMessage, Status, Update } from './merge.js';
+export { MessageStatusError } from './errors.js';
+export type { FieldError, ProblemName } from './errors.js';
+export { answeredAsOf, merge } from './merge.js';
+export type { MessageState, MessageStatus, Status, Update } from './merge.js';
+export { messageFromWebSocket } from './messages.js';
+export type { ChimeMessage, ChimeResponse, WebSocketMessage } from './messages.js';
+export { MessageTracker } from './tracker.js';
+export type { MessageTrackerOptions, TrackerStorage } from './tracker.js';

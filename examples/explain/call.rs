@@ -9,16 +9,16 @@ use chime_message_status::config::Config;
 use chime_message_status::domain::{AppInstanceUserArn, MessageRef};
 use chime_message_status::problem::Problem;
 
-use crate::Refused;
+use crate::Failed;
 use crate::page::say;
 
 /// Pause between two calls. The quota of a user at Chime is as small as 5 calls a second.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Refused> {
+pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Failed> {
     let chime = client(config).await.map_err(|error| {
         say("Chime", &format!("could not be called: {error}"));
-        Refused
+        Failed
     })?;
     let caller = operation.caller();
     let mut outcome = Ok(());
@@ -36,7 +36,7 @@ pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Re
                 for line in meaning(&error, caller.user(), message) {
                     say("", &line);
                 }
-                outcome = Err(Refused);
+                outcome = Err(Failed);
             }
         }
     }
@@ -55,6 +55,10 @@ fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) 
     let say = |text: &str| vec![text.to_owned()];
     match error.kind() {
         ErrorKind::NotPermitted => not_permitted(error, user, message),
+        ErrorKind::NoCredentials => vec![
+            "Neither the environment nor a profile has usable credentials. With single".into(),
+            "sign-on: eval \"$(aws configure export-credentials --format env)\"".into(),
+        ],
         ErrorKind::UnknownUser => unknown_user(user),
         ErrorKind::NoSuchMessage => vec![
             "No such message in this channel (or sub-channel); or another user sent it, and only"
@@ -76,7 +80,7 @@ fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) 
                 .into(),
         ],
         ErrorKind::Failure | ErrorKind::Unavailable => {
-            say("Chime failed. The function would retry.")
+            say("Chime failed. The function retries such a call; this tool does not.")
         }
         ErrorKind::Unusable => {
             say("Is it Chime that responds? Check AWS_ENDPOINT_URL… and proxies.")
@@ -109,8 +113,8 @@ fn not_permitted(
             "AWS does not accept the credentials: key, secret and session token must belong together.",
         ),
         None => vec![
-            "Neither the environment nor a profile has usable credentials. With single".into(),
-            "sign-on: eval \"$(aws configure export-credentials --format env)\"".into(),
+            "The function does not know this error name, and does not show it. The AWS CLI does:".into(),
+            "aws chime-sdk-messaging get-channel-message-status with the same credentials.".into(),
         ],
     }
 }

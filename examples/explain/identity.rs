@@ -52,6 +52,10 @@ pub fn event_source(event_source: EventSource) {
 }
 
 pub fn values(identity: &Identity<'_>, with_values: bool) {
+    if identity.names().is_empty() {
+        say("names", "(none that a pattern can use)");
+        return;
+    }
     if !with_values {
         let names: Vec<_> = identity.names().into_iter().map(shown).collect();
         say("names", &names.join(", "));
@@ -90,19 +94,19 @@ pub fn error(error: &IdentityError, identity: Option<&Identity<'_>>) {
             let (what, advice) = match reason {
                 UnauthenticatedReason::NoAuthorizer => (
                     "The event has no identity. Usually the route has no authorizer: attach one.",
-                    "A token in a header does not count, only what the authorizer makes of it.",
+                    "A token in a header does not count. Only the authorizer's context does.",
                 ),
                 UnauthenticatedReason::Ambiguous => (
-                    "A name occurs twice in the authorizer context, or two authorizers wrote to it.",
-                    "Gateways do not send that. How was this event made?",
+                    "The authorizer context can be read in two ways: a name occurs twice, there are two",
+                    "authorizers, or a `claims` object is beside other keys. Lambda authorizers must not return it.",
                 ),
                 UnauthenticatedReason::GuestIdentity => (
                     "The identity pool issued these credentials to a guest.",
                     "The front end must log the user in before it signs.",
                 ),
                 UnauthenticatedReason::UntrustedRole => (
-                    "The request was signed in a session of a role that is not SESSION_ROLE_ARN.",
-                    "Only sessions of that role are trusted.",
+                    "The request was signed in a session of a role other than SESSION_ROLE_ARN.",
+                    "Account and role name must match. The path of the role does not matter.",
                 ),
             };
             say("no user", what);
@@ -131,9 +135,14 @@ fn unmapped(error: &MappingError, identity: &Identity<'_>) -> String {
         MappingErrorKind::Missing if identity.names().contains(&error.name()) => {
             format!("{{{name}}} must be a string or a whole number.")
         }
-        MappingErrorKind::Missing => format!("The identity has no {{{name}}}."),
+        MappingErrorKind::Missing => {
+            format!("The identity has no {{{name}}}. The line `names` lists the names it has.")
+        }
         MappingErrorKind::NoRoleSession => {
-            format!("The request was not signed in a role session, so it has no {{{name}}}.")
+            format!(
+                "The request was not signed in a role session, so it has no {{{name}}}. Assume the role \
+                 of SESSION_ROLE_ARN."
+            )
         }
         MappingErrorKind::SharedSession => format!(
             "All users of an identity pool have the same {{{name}}}. Use {{cognitoIdentityId}}."

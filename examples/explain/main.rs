@@ -28,7 +28,7 @@ const USAGE: &str = "usage: cargo run --example explain -- EVENT.json [--values]
   --call    call Chime with your AWS credentials";
 
 /// The function would report a problem.
-struct Refused;
+struct Failed;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     };
     match explain(&arguments, &event, &config).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Refused) => ExitCode::from(1),
+        Err(Failed) => ExitCode::from(1),
     }
 }
 
@@ -81,26 +81,26 @@ impl Arguments {
     }
 }
 
-async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<(), Refused> {
+async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<(), Failed> {
     let event = Event::parse(event).map_err(|malformed| {
-        say("refused", &format!("internal-error (500): {malformed}"));
+        say("problem", &format!("internal-error (500): {malformed}"));
         say(
             "",
             "The file must contain a whole event as a gateway sends it. See the files in events/.",
         );
-        Refused
+        Failed
     })?;
     let (event_source, identity) = Identity::of(&event);
     identity::event_source(event_source);
-    let route = match Target::find(&event, true) {
+    let route = match Target::find(&event, config.answers_preflights()) {
         Ok(Target::Route(route)) => route,
         Ok(Target::Preflight) => {
             say("request", "a CORS preflight, which needs no identity");
             return Ok(());
         }
         Err(problem) => {
-            refused(&problem, None);
-            return Err(Refused);
+            report(&problem, None);
+            return Err(Failed);
         }
     };
     say("operation", route.name);
@@ -118,8 +118,8 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
     let user = caller.as_ref().ok().map(Caller::user);
     identity::warnings(config, event_source, identity.as_ref(), user);
     let operation = route.read(&event, identify()).map_err(|problem| {
-        refused(&problem, user);
-        Refused
+        report(&problem, user);
+        Failed
     })?;
     let number = operation.messages().len();
     let plural = if number == 1 { "" } else { "s" };
@@ -134,14 +134,14 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
     }
 }
 
-fn refused(problem: &Problem, user: Option<&AppInstanceUserArn>) {
+fn report(problem: &Problem, user: Option<&AppInstanceUserArn>) {
     let problem_type = problem.problem_type();
     let cause = match problem.errors() {
         [] => problem.cause().unwrap_or(problem_type.detail()),
         _ => "these fields are not valid",
     };
     let (name, status) = (problem_type.name(), problem_type.status().as_u16());
-    say("refused", &format!("{name} ({status}): {cause}"));
+    say("problem", &format!("{name} ({status}): {cause}"));
     for error in problem.errors() {
         let field = page::shown(&error.field);
         say("", &format!("{field}: {}", error.detail));

@@ -1,32 +1,32 @@
-//! An HTTP API of API Gateway, as far as this function sees it: a JWT authorizer, and events in
-//! payload format 2.0. Its own answers have CORS headers, too, as those of an HTTP API have.
+//! A local HTTP API of API Gateway: a JWT authorizer, and events in payload format 2.0. Like an HTTP
+//! API, it adds CORS headers to its own responses.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::types::{ChannelMessagePersistenceType, ChannelMessageType};
 use chime_message_status::api::{App, Invocation};
-use fakes::flow::FlowOutcome;
+use fakes::chime::FakeChime;
 use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::{Map, Value, json};
 
 use crate::tokens::Issuer;
 use crate::user_arn;
-use crate::websocket::{Events, Sent};
 
 /// What Lambda's own limit would be.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 
-/// The gateway and what stands behind it.
+/// The gateway, and the parts that it calls.
 pub struct Gateway {
     pub app: App,
     pub issuer: Arc<Issuer>,
     pub sender: Client,
     pub channel: String,
-    pub events: Events,
+    pub chime: Arc<FakeChime>,
     /// The function's `ALLOWED_ORIGINS`.
     pub origins: String,
 }
@@ -47,8 +47,10 @@ impl Gateway {
             .and_then(|value| value.strip_prefix("Bearer "))
             .and_then(|token| self.issuer.verify(token));
         match (claims, request.method.as_str(), request.path()) {
-            // A browser asks whether it may ask before it shows a token.
-            (_, "OPTIONS", "/send") => self.with_cors(request, HttpResponse::new(204, "", "")),
+            // A browser's preflight has no token.
+            (_, "OPTIONS", "/send" | "/websocket-url") => {
+                self.with_cors(request, HttpResponse::new(204, "", ""))
+            }
             (None, "OPTIONS", _) => self.invoke(request, None).await,
             (None, _, _) => {
                 let refusal =
@@ -59,11 +61,16 @@ impl Gateway {
                 let answer = self.send(request, &claims).await;
                 self.with_cors(request, answer)
             }
+            // A front end without AWS credentials gets a signed URL from its back end.
+            (Some(claims), "POST", "/websocket-url") => {
+                let url = self.chime.websocket_url(&user_arn(&claims), false);
+                self.with_cors(request, HttpResponse::new(200, "text/plain", url))
+            }
             (Some(claims), _, _) => self.invoke(request, Some(claims)).await,
         }
     }
 
-    /// What lets a page read an answer that is not the function's.
+    /// Adds the CORS headers to a response of the gateway itself.
     fn with_cors(&self, request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
         let answer = answer.with("vary", "origin");
         let mut allowed = self.origins.split(',').map(str::trim);
@@ -94,15 +101,18 @@ impl Gateway {
             trace_header: None,
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
-        let response = self.app.respond(&event, &invocation).await;
+        // Boxed, or the compiler gives up on a future this deep.
+        let response: Pin<Box<dyn Future<Output = _> + Send>> =
+            Box::pin(self.app.respond(&event, &invocation));
+        let response = response.await;
         let answer = HttpResponse::new(response.status(), "", response.body());
         response
             .headers()
             .fold(answer, |answer, (name, value)| answer.with(name, value))
     }
 
-    /// What a front end does with Chime itself: sends a message, whose fate the query decides, and
-    /// whose text is the body. Answers with nothing but the message's id, so that a shell can keep it.
+    /// Sends a message, as a front end does with Chime itself. The query chooses its outcome, the body
+    /// is its text. The answer is only the message's id, so a shell can keep it.
     async fn send(&self, request: &HttpRequest, claims: &Map<String, Value>) -> HttpResponse {
         let query: Map<String, Value> = form_urlencoded::parse(request.query().as_bytes())
             .map(|(name, value)| {
@@ -111,7 +121,6 @@ impl Gateway {
             })
             .collect();
         let metadata = json!({ "flow": query }).to_string();
-        let sender = user_arn(claims);
         let content = match String::from_utf8_lossy(&request.body).into_owned() {
             empty if empty.is_empty() => "hello".to_owned(),
             text => text,
@@ -119,27 +128,16 @@ impl Gateway {
         let sent = self
             .sender
             .send_channel_message()
-            .chime_bearer(&sender)
+            .chime_bearer(user_arn(claims))
             .channel_arn(&self.channel)
-            .content(&content)
+            .content(content)
             .r#type(ChannelMessageType::Standard)
             .persistence(ChannelMessagePersistenceType::Persistent)
-            .metadata(&metadata)
+            .metadata(metadata)
             .send()
             .await;
         match sent {
-            Ok(sent) => {
-                let id = sent.message_id.unwrap_or_default();
-                if let Ok(Some(outcome)) = FlowOutcome::from_metadata(&metadata) {
-                    let sent = Sent {
-                        id: id.clone(),
-                        sender,
-                        content,
-                    };
-                    self.events.tell(sent, outcome);
-                }
-                HttpResponse::new(201, "text/plain", id)
-            }
+            Ok(sent) => HttpResponse::new(201, "text/plain", sent.message_id.unwrap_or_default()),
             Err(error) => {
                 HttpResponse::new(400, "text/plain", error.into_service_error().to_string())
             }

@@ -1,16 +1,15 @@
-//! Everything on this machine, without an AWS account: a fake Chime, in front of the
-//! function's own code a gateway that verifies tokens as an HTTP API does, and a page to look at.
+//! Everything on this machine, without an AWS account: a fake Chime, a local gateway that verifies
+//! tokens as an HTTP API does and runs the function's code, and a demo page.
 //!
 //!     cargo run --example local -- [--port 8787] [--chime-port 8788] [--page-port 8789]
 
-// What ships may not stop on any input; a tool that somebody runs by hand may.
+// Code that ships must not stop on any input; a tool that is run by hand may.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod gateway;
 mod page;
 mod tokens;
-mod websocket;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -31,7 +30,6 @@ use tokio::sync::SetOnce;
 
 use gateway::Gateway;
 use tokens::Issuer;
-use websocket::Events;
 
 /// The ids that the files in `events/` have, so that these can be sent to the fake Chime as they are.
 pub const APP_INSTANCE: &str =
@@ -63,9 +61,9 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         options.credentials.access_key_id = key;
     }
     let accepted = options.credentials.clone();
-    let fakes = FakeChime::start(options).await?;
+    let fake = Arc::new(FakeChime::start(options).await?);
     let channel = format!("{APP_INSTANCE}/channel/{CHANNEL}");
-    fakes.put(Message {
+    fake.put(Message {
         channel_arn: channel.clone(),
         sub_channel_id: None,
         message_id: MESSAGE.to_owned(),
@@ -85,44 +83,39 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         "local",
     );
     let loader = aws_config::defaults(BehaviorVersion::latest())
-        .endpoint_url(fakes.https_url())
+        .endpoint_url(fake.https_url())
         .credentials_provider(credentials.clone());
     let variable = |name: &str| variable(name, &origins);
     let config = Config::from_lookup(variable)?;
-    let roots = RootCertificates::from_lookup(variable, |_| Ok(fakes.ca_pem().into()))?;
+    let roots = RootCertificates::from_lookup(variable, |_| Ok(fake.ca_pem().into()))?;
     let chime = ChimeClient::new(&config, &roots, loader).await?;
     let sender = Client::from_conf(
         aws_sdk_chimesdkmessaging::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_config::Region::new("us-east-1"))
-            .endpoint_url(fakes.http_url())
+            .endpoint_url(fake.http_url())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .credentials_provider(credentials)
             .build(),
     );
     let issuer = Arc::new(Issuer::new()?);
     let (alice, bob) = (issuer.token(ALICE)?, issuer.token(BOB)?);
-    let events = Events::of(channel.clone());
-    let websocket = websocket::serve(on_loopback(0), Arc::clone(&issuer), events.clone()).await?;
     let gateway = Gateway {
         app: App::new(config, chime, "local".to_owned()),
         issuer,
         sender,
         channel: channel.clone(),
-        events,
+        chime: Arc::clone(&fake),
         origins,
     };
     let server = gateway::serve(on_loopback(ports.gateway), Arc::new(gateway)).await?;
 
-    let (gateway, websocket) = (
-        format!("http://{}", server.addr()),
-        format!("ws://{websocket}"),
-    );
-    // A real page gets its user's token from a login. This one plays two users, and the tokens are
-    // good for nothing but this process.
+    let gateway = format!("http://{}", server.addr());
+    // A real page gets its user's token from a login. This one shows two users, and their tokens are
+    // valid for this process only. Tests also read where the fake Chime is.
     let json = json!({
         "gateway": gateway,
-        "websocket": websocket,
+        "chime": { "http": fake.http_url(), "https": fake.https_url(), "ca": fake.ca_pem() },
         "channelArn": channel,
         "users": [
             { "name": "Alice", "arn": user(ALICE), "token": alice },
@@ -131,13 +124,13 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     });
     settings.set(page::Settings {
         gateway: gateway.clone(),
-        websocket,
+        websocket: fake.http_url().replacen("http", "ws", 1),
         json,
     })?;
 
     print_guide(
         &gateway,
-        &fakes.http_url(),
+        &fake.http_url(),
         &format!("http://{}", page.addr()),
         &channel,
         &alice,
@@ -147,7 +140,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// The ARN of the user that a token's claims tell of.
+/// The ARN of the user that a token's claims identify.
 fn user_arn(claims: &Map<String, Value>) -> String {
     user(
         claims
@@ -161,7 +154,7 @@ fn user(id: &str) -> String {
     format!("{APP_INSTANCE}/user/{id}")
 }
 
-/// Whose pages may call: ours, by both of this machine's names, and those that the caller allows.
+/// The origins whose pages may call: the demo page's, and those in the environment.
 fn origins(page: u16) -> String {
     let ours = format!("http://127.0.0.1:{page},http://localhost:{page}");
     match std::env::var("ALLOWED_ORIGINS") {
@@ -171,8 +164,8 @@ fn origins(page: u16) -> String {
     }
 }
 
-/// The function's environment: the caller's own variables where they mean something here, and what
-/// Lambda would set.
+/// The function's environment: our own variables where they have a meaning here, and what Lambda
+/// would set.
 fn variable(name: &str, origins: &str) -> Option<OsString> {
     match name {
         "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),
@@ -226,7 +219,7 @@ fn print_guide(gateway: &str, chime: &str, page: &str, channel: &str, alice: &st
         format!("curl -isG {gateway}/message-status -d channelArn={channel} -d messageId=$ID");
     println!(
         r#"
-The gateway is {gateway}, the fake Chime for Chime {chime}. Ctrl-C ends both.
+The gateway is {gateway}, the fake Chime {chime}. Ctrl-C ends both.
 
 See it in a browser: {page}
 
@@ -238,26 +231,26 @@ BOB={bob}
 # Alice sends a message into a channel flow that takes 15 s to let it pass:
 ID=$(curl -s "{gateway}/send?outcome=SENT&afterMs=15000" -X POST -H "authorization: Bearer $ALICE"); echo $ID
 
-# What became of it? Pending, while the flow works:
+# Its status is PENDING while the flow works:
 {ask} -H "authorization: Bearer $ALICE"
 
-# Wait for it in one request; the answer comes when it is sent:
+# Wait in one request; the response comes when the flow has decided:
 {ask} -d wait=20 -H "authorization: Bearer $ALICE"
 
-# Ask again; sent messages stay sent:
+# Call again; sent messages stay sent:
 {ask} -H "authorization: Bearer $ALICE"
 
-# Bob may not know about Alice's message:
+# Bob cannot see the status of Alice's message:
 {ask} -H "authorization: Bearer $BOB"
 
-# Nobody is let in without a token:
+# Without a token:
 {ask}
 
-# After a reconnect, many at once:
+# After a reconnect, many messages in one request:
 curl -is "{gateway}/message-status?wait=20" -H "authorization: Bearer $ALICE" -H "content-type: application/json" \
   -d '{{"messages":[{{"channelArn":"{channel}","messageId":"'$ID'"}},{{"channelArn":"{channel}","messageId":"{MESSAGE}"}}]}}'
 
-Each answer leaves a line here, which is the record that the function writes to CloudWatch.
+Each response leaves a line here, which is the record that the function writes to CloudWatch.
 "#
     );
 }

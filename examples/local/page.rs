@@ -1,4 +1,4 @@
-//! The page, on an origin of its own: what it asks of the gateway, it asks across origins.
+//! The demo page. It has another origin than the gateway, so its requests are cross-origin.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,11 +8,16 @@ use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::Value;
 use tokio::sync::SetOnce;
 
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/", "text/html", include_str!("page/index.html")),
     ("/page.css", "text/css", include_str!("page/page.css")),
     ("/page.js", "text/javascript", include_str!("page/page.js")),
     ("/app.js", "text/javascript", include_str!("page/app.js")),
+    (
+        "/session.js",
+        "text/javascript",
+        include_str!("page/session.js"),
+    ),
     (
         "/client.js",
         "text/javascript",
@@ -21,7 +26,7 @@ const FILES: [(&str, &str, &str); 6] = [
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// What the page has to know.
+/// Settings of the page.
 #[derive(Debug)]
 pub struct Settings {
     pub gateway: String,
@@ -30,8 +35,8 @@ pub struct Settings {
     pub json: Value,
 }
 
-/// Listens until the server is dropped. The settings may follow, because the gateway has to know
-/// this origin before it starts.
+/// Listens until the server is dropped. The settings may follow later, because the gateway needs this
+/// origin before it starts.
 pub async fn serve(address: SocketAddr, settings: Arc<SetOnce<Settings>>) -> io::Result<Server> {
     Server::start(ServerOptions::plain(address), move |request| {
         let settings = Arc::clone(&settings);

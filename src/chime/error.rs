@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Throttled,
     /// The function may not call: permissions, credentials, signature, subscription.
     NotPermitted,
+    /// There are no AWS credentials to sign the call with.
+    NoCredentials,
     /// Chime failed. The next call may succeed.
     Failure,
     /// Chime is unavailable.
@@ -52,9 +54,11 @@ impl ErrorKind {
     /// How the error affects the next call.
     pub(crate) fn retry_class(self) -> RetryClass {
         match self {
-            Self::UnknownUser | Self::NoSuchMessage | Self::NotPermitted | Self::Unsendable => {
-                RetryClass::Final
-            }
+            Self::UnknownUser
+            | Self::NoSuchMessage
+            | Self::NotPermitted
+            | Self::NoCredentials
+            | Self::Unsendable => RetryClass::Final,
             Self::Throttled | Self::StaleConnection => RetryClass::RetryOnce,
             Self::Failure | Self::Unavailable | Self::Unreachable => RetryClass::Retryable,
             Self::Timeout | Self::Unusable => RetryClass::RetryLater,
@@ -149,8 +153,8 @@ impl ChimeError {
         // The SDK reports missing credentials as a request that it cannot send.
         if chain.find::<CredentialsError>().is_some() {
             return Self::new(
-                ErrorKind::NotPermitted,
-                "there are no usable AWS credentials",
+                ErrorKind::NoCredentials,
+                "the function has no usable AWS credentials",
             );
         }
         // There was no response, so this text is about our side of the connection only.

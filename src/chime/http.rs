@@ -208,3 +208,46 @@ async fn receive(
     let response = Response::from_parts(head, SdkBody::from(body.to_bytes()));
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+
+    use hyper_util::client::legacy::connect::dns::Name;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// An address that drops the packets of a connection attempt: its queue is full, and has no reader.
+    async fn dead_address() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(any).expect("a port");
+        let listener = socket.listen(0).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let mut queue = Vec::new();
+        let attempt = Duration::from_millis(200);
+        while let Ok(Ok(stream)) = timeout(attempt, TcpStream::connect(address)).await {
+            queue.push(stream);
+        }
+        (address, queue, listener)
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_leaves_time_for_the_next_one() {
+        let (dead, _queue, _listener) = dead_address().await;
+        let alive = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let alive = alive.local_addr().expect("an address");
+        let resolver =
+            service_fn(
+                move |_: Name| async move { Ok::<_, Infallible>([dead, alive].into_iter()) },
+            );
+        let connect_timeout = Duration::from_secs(2);
+        let mut tcp = tcp(TcpConnector::new_with_resolver(resolver), connect_timeout);
+        let connection = tcp.call(Uri::from_static("http://chime.example"));
+        let connection = timeout(connect_timeout, connection).await;
+        let connection = connection.expect("in time").expect("a connection");
+        assert_eq!(connection.inner().peer_addr().ok(), Some(alive));
+    }
+}

@@ -220,7 +220,7 @@ impl MappingError {
 /// The reason why a value cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MappingErrorKind {
-    /// There is no value, or one that is neither a string nor a whole number.
+    /// The value is missing, or is neither a string nor a whole number.
     Missing,
     /// The request was signed, but not in a role session.
     NoRoleSession,

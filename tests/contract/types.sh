@@ -1,6 +1,6 @@
 #!/bin/bash
-# Lints openapi.yaml, and generates types from it for TypeScript, Swift and Kotlin into a folder that
-# is thrown away. Needs Node, Java, and `openapi-generator-cli` on the path.
+# Lints openapi.yaml, and generates types for TypeScript, Swift and Kotlin from it in a temporary folder.
+# Needs Node, Java, and `openapi-generator-cli` on the path.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 document=$(dirname "$(dirname "$here")")/openapi.yaml
@@ -13,10 +13,10 @@ cp "$here/package.json" "$here/package-lock.json" "$here/consumer.ts" .
 npm ci --no-audit --no-fund --loglevel=error
 bin=$work/node_modules/.bin
 
-echo "Redocly: the recommended rules, warnings denied"
+echo "Redocly: recommended rules, warnings denied"
 "$bin/redocly" lint "$document" --extends recommended-strict >lint.txt 2>&1 || { cat lint.txt; exit 1; }
 
-echo "TypeScript: openapi-typescript, and a consumer that compiles"
+echo "TypeScript: openapi-typescript, and a consumer that compiles with its types"
 "$bin/openapi-typescript" "$document" --output message-status.d.ts >/dev/null
 "$bin/tsc" --strict --noEmit --skipLibCheck false --target es2022 --module nodenext consumer.ts
 
@@ -25,7 +25,7 @@ generate() {
     --global-property models,modelTests=false,modelDocs=false >"$1.log" 2>&1 || { cat "$1.log"; exit 1; }
 }
 
-# has FILE TEXT…: every text stands in the file.
+# has FILE TEXT…: the file contains every text.
 has() {
   local file text
   file=$(find . -path ./node_modules -prune -o -name "$1" -print)
@@ -34,7 +34,7 @@ has() {
   done
 }
 
-echo "Swift: openapi-generator, structs, and an enum of the two kinds of results"
+echo "Swift: openapi-generator, structs, and an enum of the two kinds of result"
 generate swift --generator-name swift6
 has MessageStatus.swift "public struct MessageStatus: Sendable, Codable" \
   "var messageId: String" "var status: String" "var detail: String?"
@@ -46,9 +46,10 @@ has MessageRef.swift "var channelArn: String" "var messageId: String" "var subCh
 has MessageFailure.swift "var problem: Problem"
 has Problem.swift "var type: ProblemType" "var title: String" "var status: Int" "var detail: String" \
   "var requestId: String" "var errors: [FieldError]?"
-has ProblemType.swift '= "urn:problem-type:message-status:message-not-found"'
+has ProblemType.swift '= "urn:problem-type:message-status:message-not-found"' \
+  '= "urn:problem-type:message-status:message-gone"'
 
-echo "Kotlin: openapi-generator, data classes, and a sealed interface of the two kinds of results"
+echo "Kotlin: openapi-generator, data classes, and a sealed interface of the two kinds of result"
 generate kotlin --generator-name kotlin --library jvm-retrofit2 \
   --additional-properties serializationLibrary=kotlinx_serialization,generateOneOfAnyOfWrappers=true
 has MessageStatus.kt "data class MessageStatus" \
@@ -62,6 +63,7 @@ has MessageRef.kt "val channelArn: kotlin.String," "val messageId: kotlin.String
 has MessageFailure.kt "val problem: Problem"
 has Problem.kt "val type: ProblemType," "val title: kotlin.String," "val status: kotlin.Int," \
   "val detail: kotlin.String," "val requestId: kotlin.String," "List<FieldError>? = null"
-has ProblemType.kt '"urn:problem-type:message-status:message-not-found"'
+has ProblemType.kt '"urn:problem-type:message-status:message-not-found"' \
+  '"urn:problem-type:message-status:message-gone"'
 
-echo "openapi.yaml is lint-free, and its types are right"
+echo "openapi.yaml passes the linter, and its types are correct"

@@ -216,6 +216,7 @@ def response(status, **more):
     [
         pytest.param(response(401), "Succeeded", id="the version responds with 401"),
         pytest.param(response(500), "Failed", id="the version responds with 500"),
+        pytest.param(response(200), "Failed", id="the version accepts a request without an identity"),
         pytest.param(
             {"Payload": io.BytesIO(b'{"errorType":"Runtime.ExitError"}'), "FunctionError": "Unhandled"},
             "Failed",
@@ -408,7 +409,7 @@ def test_the_rule_matches_the_documented_event_of_a_failed_processor(default, ev
     assert matches(pattern, event)
     assert not matches(pattern, {**event, "source": "aws.ec2"})
     policy = everything[name].properties("ProcessorFailureLogsPolicy")["PolicyDocument"]
-    assert json.loads(policy)["Statement"][0]["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert [s["Action"] for s in json.loads(policy)["Statement"]] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert not [r for r in default[name].resources if r.startswith("ProcessorFailure")]
 
 

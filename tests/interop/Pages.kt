@@ -1,4 +1,4 @@
-// Runs the code of docs/android.md against the local gateway.
+// Runs the code of docs/frontends/android.md against the local gateway.
 
 import java.io.IOException
 import java.net.HttpURLConnection
@@ -37,16 +37,16 @@ fun main(arguments: Array<String>) {
 
     val failing = message("outcome=FAILED&afterMs=2500&detail=why")
     var rounds = 0
-    val verdict = api.verdict(failing, wait = 1) { ++rounds > 0 }
-    check(verdict?.getString("status") == "FAILED" && verdict.getString("detail") == "why")
+    val result = api.waitForResult(failing, wait = 1) { ++rounds > 0 }
+    check(result?.getString("status") == "FAILED" && result.getString("detail") == "why")
     check(rounds > 1) { "it had to come back" }
-    check(api.verdict(pending, wait = 0) { rounds-- > 0 }?.getString("status") == "PENDING")
+    check(api.waitForResult(pending, wait = 0) { rounds-- > 0 }?.getString("status") == "PENDING")
 
     var ended: Exception? = null
     var open: HttpURLConnection? = null
     val waiting = thread {
         try {
-            api.verdict(pending, onOpen = { open = it }) { true }
+            api.waitForResult(pending, onOpen = { open = it }) { true }
         } catch (end: IOException) {
             ended = end
         } catch (end: InterruptedException) {

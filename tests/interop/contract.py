@@ -1,10 +1,11 @@
-"""Schemathesis, which reads openapi.yaml and tries to catch our endpoint at something else.
+"""Schemathesis: generates requests from openapi.yaml, and compares the responses with it.
 
 Starts `cargo run --example local`. Needs `schemathesis` on the path, and PyYAML.
 """
 
 import collections
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -18,12 +19,13 @@ import yaml
 from harness import ROOT, Checks, enter_environment, local
 
 CASES_OF_AN_OPERATION = 100
-# It takes about half a minute.
+# A run takes about a minute.
 SECONDS = 240
-# What the calls have to come to, so that nobody takes a run for a proof that met one kind of answer.
+HOOKS = pathlib.Path(__file__).with_name("schemathesis_hooks.py")
+# Status codes that must occur in a run. A run with one kind of response only would prove nothing.
 STATUS_CODES = {200, 204, 400, 401, 404, 405, 415, 429}
-# What can become of a message. Those that make a 5xx are left to other tests: here a 5xx is a fault.
-FATES = [
+# Outcomes of messages. None makes a 5xx, because here a 5xx is an error.
+OUTCOMES = [
     {"outcome": "SENT", "afterMs": 0},
     {"outcome": "FAILED", "afterMs": 0, "detail": "Zoë: 100 % <no>"},
     {"outcome": "PENDING"},
@@ -32,22 +34,22 @@ FATES = [
 
 
 def sent(at, flow):
-    """The id of a message of Alice's that has this fate."""
+    """The id of a new message from Alice with this outcome."""
     request = urllib.request.Request(
         f"{at.gateway}/send?{urllib.parse.urlencode(flow)}",
         method="POST",
         headers={"authorization": f"Bearer {at.alice_token}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return answer.read().decode()
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return response.read().decode()
 
 
 def here(at):
-    """The document, and what holds at this place only: there is one channel, with these messages in it."""
+    """The document with the one channel and the messages of the local gateway."""
     document = yaml.safe_load((ROOT / "openapi.yaml").read_text())
     schemas = document["components"]["schemas"]
     schemas["ChannelArn"] = {"type": "string", "const": at.channel}
-    ids = [sent(at, flow) for flow in FATES]
+    ids = [sent(at, flow) for flow in OUTCOMES]
     schemas["MessageId"] = {"anyOf": [{"enum": ids}, schemas["MessageId"]]}
     parameter = document["components"]["parameters"]["messageId"]
     parameter["examples"] = {id: {"value": id} for id in [parameter.pop("example"), *ids]}
@@ -55,7 +57,7 @@ def here(at):
 
 
 def run(at, folder):
-    """Every check that Schemathesis has, and its report."""
+    """Runs every check of Schemathesis. Returns the number of test cases."""
     (folder / "openapi.json").write_text(here(at))
     command = [
         *("schemathesis", "run", "openapi.json", "--url", at.gateway, "--no-color"),
@@ -65,14 +67,15 @@ def run(at, folder):
         *("--request-timeout", "10"),
         *("--report-json-path", "report.json", "--report-ndjson-path", "calls.ndjson"),
     ]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, timeout=SECONDS)
+    env = os.environ | {"SCHEMATHESIS_HOOKS": str(HOOKS)}
+    done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, timeout=SECONDS)
     if done.returncode:
         raise AssertionError(f"schemathesis ended with {done.returncode}")
     return json.loads((folder / "report.json").read_text())["test_cases"]["generated"]
 
 
 def status_codes(calls):
-    """How often each status code came."""
+    """The number of responses with each status code."""
     return collections.Counter(int(code) for code in re.findall(r'"status_code": ?(\d+)', calls))
 
 
@@ -81,16 +84,16 @@ def conforms(at):
         folder = pathlib.Path(folder)
         cases = run(at, folder)
         met = status_codes((folder / "calls.ndjson").read_text())
-    print(f"{cases} cases; answers by status code: {dict(sorted(met.items()))}")
+    print(f"{cases} cases; responses by status code: {dict(sorted(met.items()))}")
     if missing := STATUS_CODES - set(met):
-        raise AssertionError(f"never met: {missing}")
+        raise AssertionError(f"did not occur: {missing}")
 
 
 def main():
     enter_environment()
     checks = Checks("contract")
     with local(ALLOWED_ORIGINS="https://chat.example.com", MAX_WAIT_SECONDS="0") as at:
-        checks.check("every answer is one that openapi.yaml describes", conforms, at)
+        checks.check("every response is one that openapi.yaml describes", conforms, at)
     return checks.end()
 
 

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY, SECRET = "AKIDFAKECHIME", "fake-secret"
 
 
-# Whoever ends us ends what we have started.
+# A terminated run stops the processes that it started.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -123,7 +123,8 @@ class Local:
             return re.search(pattern, guide, re.M)[1]
 
         self.gateway = first(r"^The gateway is (http://[\d.:]+),")
-        self.chime = first(r"the fake Chime for Chime (http://[\d.:]+)\.")
+        self.chime = first(r"the fake Chime (http://[\d.:]+)\.")
+        self.page = first(r"^See it in a browser: (\S+)")
         self.channel = first(r"-d channelArn=(\S+)")
         self.app_instance = self.channel.split("/channel/")[0]
         self.alice_token, self.bob_token = first(r"^ALICE=(\S+)"), first(r"^BOB=(\S+)")
@@ -146,7 +147,7 @@ def local(**variables):
             if example.poll() is not None:
                 raise RuntimeError(f"the example ended:\n{written()}")
             text = written()
-            return text if "Each answer leaves a line here" in text else None
+            return text if "Each response leaves a line here" in text else None
 
         # It may have to be built first.
         yield Local(within(900, guide))

@@ -25,26 +25,26 @@ const now = await page.messageStatus(gateway, alice, pending);
 assert.equal(now.status, "PENDING");
 assert.ok(now.retryAfter >= 1);
 
-// The verdict, over several rounds.
+// The result, after several requests.
 const slow = await send("outcome=DENIED&afterMs=1500&detail=no");
 const rounds = [];
 const counting = () => (rounds.push(1), asAlice());
 const failed = await send("outcome=FAILED&afterMs=2500&detail=why");
-const verdict = await page.verdict(gateway, counting, failed, { wait: 1 });
-assert.equal(verdict.status, "FAILED");
-assert.equal(verdict.detail, "why");
+const result = await page.waitForResult(gateway, counting, failed, { wait: 1 });
+assert.equal(result.status, "FAILED");
+assert.equal(result.detail, "why");
 assert.ok(rounds.length > 1, "it had to come back");
-await assert.rejects(page.verdict(gateway, asAlice, slow), { problem: "message-not-found", status: 404 });
+await assert.rejects(page.waitForResult(gateway, asAlice, slow), { problem: "message-not-found", status: 404 });
 
 // Cancelled, while it waits for the answer and while it pauses.
 for (const wait of [20, 0]) {
   const controller = new AbortController();
-  const asked = page.verdict(gateway, asAlice, pending, { wait, signal: controller.signal });
+  const asked = page.waitForResult(gateway, asAlice, pending, { wait, signal: controller.signal });
   setTimeout(() => controller.abort(), 300);
   await assert.rejects(asked, { name: "AbortError" });
 }
 const controller = new AbortController();
-await assert.rejects(page.verdictWithin(0.005, gateway, asAlice, pending, controller), { name: "TimeoutError" });
+await assert.rejects(page.waitForMinutes(0.005, gateway, asAlice, pending, controller), { name: "TimeoutError" });
 
 // After a reconnect, more messages than one request takes.
 const many = Array.from({ length: 21 }, () => sent);

@@ -1,8 +1,9 @@
-"""The code on the pages of docs/, as it stands there, against the local gateway.
+"""Tests of the code on the pages of docs/frontends/.
 
-python pages.py browser             needs Node
-python pages.py android KOTLIN JSON   needs Java; KOTLIN is the folder of jars of kotlin-jupyter-kernel,
-                                      JSON the jar of Android's org.json
+python pages.py browser               runs it against the local gateway; needs Node
+python pages.py android KOTLIN JSON   compiles and runs it; needs Java. KOTLIN is the folder of jars of
+                                      kotlin-jupyter-kernel, JSON the jar of Android's org.json
+python pages.py ios                   parses it; needs tree-sitter and tree-sitter-swift
 """
 
 import pathlib
@@ -14,13 +15,13 @@ import tempfile
 from harness import ROOT, Checks, environment, local
 
 HERE = pathlib.Path(__file__).resolve().parent
-# More than any of them needs, and an end for one that hangs.
-PATIENCE = 300
+# More seconds than any of them needs.
+TIMEOUT = 300
 
 
 def code(page, language):
     """All blocks of a page in one language, in order."""
-    text = (ROOT / "docs" / page).read_text()
+    text = (ROOT / "docs" / "frontends" / page).read_text()
     blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
     if not blocks:
         raise AssertionError(f"{page} has no {language}")
@@ -35,7 +36,7 @@ def run(*command):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     if done.returncode:
         raise AssertionError(f"it ended with {done.returncode}:\n{done.stdout}")
@@ -65,10 +66,34 @@ def android(chat, folder, kotlin, json):
     run("java", "-cp", f"{folder / 'classes'}:{library}:{json}", "PagesKt", *people(chat))
 
 
+def ios():
+    import tree_sitter
+    import tree_sitter_swift
+
+    parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language()))
+    if not parser.parse(b"let broken = (").root_node.has_error:
+        raise AssertionError("the grammar accepts anything")
+    source = code("ios.md", "swift").encode()
+    tree = parser.parse(source)
+    if tree.root_node.has_error:
+        raise AssertionError(f"the Swift code does not parse:\n{errors(tree.root_node, source)}")
+
+
+def errors(node, source):
+    """The lines with syntax errors."""
+    if node.is_error or node.is_missing:
+        line = node.start_point[0]
+        return f"{line + 1}: {source.decode().splitlines()[line]}\n"
+    return "".join(errors(child, source) for child in node.children if child.has_error)
+
+
 if __name__ == "__main__":
     page, arguments = sys.argv[1], sys.argv[2:]
+    checks = Checks(f"docs/frontends/{page}.md")
+    if page == "ios":
+        checks.check("its code parses as Swift", ios)
+        sys.exit(checks.end())
     check = {"browser": browser, "android": android}[page]
-    checks = Checks(f"docs/{page}.md")
     with local() as chat, tempfile.TemporaryDirectory() as folder:
-        checks.check("its code compiles and does what the page says", check, chat, pathlib.Path(folder), *arguments)
+        checks.check("its code runs and does what the page says", check, chat, pathlib.Path(folder), *arguments)
     sys.exit(checks.end())

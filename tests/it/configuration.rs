@@ -1,4 +1,4 @@
-//! What is wrong with the environment is said at once, by name, and then the function does not serve.
+//! Configuration: all faults are reported at once, by variable name, and the function does not serve.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{MESSAGE, TestEnv, ask, binary, get_message, start_function,
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn a_wrong_configuration_is_told_whole_and_ends_the_process() {
+async fn all_configuration_errors_are_logged_and_end_the_process() {
     let mut function = FakeLambda::start(
         binary(),
         &[
@@ -46,7 +46,7 @@ async fn a_wrong_configuration_is_told_whole_and_ends_the_process() {
 }
 
 #[tokio::test]
-async fn outside_lambda_it_says_where_it_belongs() {
+async fn a_start_outside_lambda_names_the_missing_variable() {
     let template = user_pattern("sub");
     let variables = [
         ("APP_INSTANCE_USER_ARN", template.as_str()),
@@ -63,7 +63,7 @@ async fn outside_lambda_it_says_where_it_belongs() {
 }
 
 #[tokio::test]
-async fn what_every_aws_tool_understands_means_the_same_here() {
+async fn aws_max_attempts_limits_the_calls() {
     for (attempts, calls) in [("1", 1), ("2", 2), ("5", 5)] {
         let env = TestEnv::with(&[("AWS_MAX_ATTEMPTS", attempts)]).await;
         env.chime.always(Some(Fault::service_failure()));
@@ -79,7 +79,7 @@ async fn what_every_aws_tool_understands_means_the_same_here() {
 }
 
 #[tokio::test]
-async fn the_general_endpoint_counts_where_there_is_no_special_one() {
+async fn the_general_endpoint_is_used_without_a_specific_one() {
     let chime = TestEnv::new().await;
     chime.put(FlowOutcome::sent());
     let url = chime.chime.http_url();

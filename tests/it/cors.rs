@@ -1,4 +1,4 @@
-//! CORS, for the front doors that leave it to the function.
+//! CORS, for event sources that leave it to the function.
 
 use fakes::flow::FlowOutcome;
 use serde_json::Value;
@@ -39,7 +39,7 @@ async fn env() -> TestEnv {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_may_read_answers_and_problems() {
+async fn an_allowed_origin_may_read_responses_and_problems() {
     let env = env().await;
     let mut unauthenticated = from(OWN);
     unauthenticated["requestContext"]["authorizer"] = Value::Null;
@@ -59,7 +59,7 @@ async fn an_allowed_origin_may_read_answers_and_problems() {
 }
 
 #[tokio::test]
-async fn any_other_origin_may_not() {
+async fn other_origins_get_no_cors_headers() {
     let env = env().await;
     for origin in [
         "https://chat.example.com:8443",
@@ -85,7 +85,7 @@ async fn any_other_origin_may_not() {
 }
 
 #[tokio::test]
-async fn a_preflight_needs_nobody_and_is_kept() {
+async fn a_preflight_needs_no_identity_and_is_cached() {
     let env = env().await;
     let reply = env.ask(&preflight(OWN)).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
@@ -109,7 +109,7 @@ async fn a_preflight_needs_nobody_and_is_kept() {
 }
 
 #[tokio::test]
-async fn the_methods_include_options_only_where_it_is_answered() {
+async fn allow_has_options_only_if_origins_are_configured() {
     let env = env().await;
     let mut event = from(OWN);
     event["requestContext"]["http"]["method"] = "PUT".into();
@@ -119,7 +119,7 @@ async fn the_methods_include_options_only_where_it_is_answered() {
 }
 
 #[tokio::test]
-async fn everybody_may_where_the_operator_says_so_but_never_with_credentials() {
+async fn any_origin_may_read_responses_but_never_with_credentials() {
     let env = TestEnv::with(&[("ALLOWED_ORIGINS", "*")]).await;
     env.put(FlowOutcome::Pending);
     for event in [from("https://anywhere.test"), preflight("null")] {
@@ -130,7 +130,7 @@ async fn everybody_may_where_the_operator_says_so_but_never_with_credentials() {
 }
 
 #[tokio::test]
-async fn where_a_gateway_does_it_the_function_says_nothing() {
+async fn without_allowed_origins_there_are_no_cors_headers() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     let reply = env.ask(&from(OWN)).await;

@@ -1,15 +1,20 @@
-//! Every file in `events/`, and what its front door stands for.
+//! Sample events of every source in `events/`.
 
 use std::time::Duration;
 
 use fakes::flow::FlowOutcome;
 use fakes::lambda::InvocationResult;
+use fakes::oracle::SESSION_ROLE;
 use serde_json::Value;
 
 use crate::support::{ALICE, MESSAGE, TestEnv, sample, user, user_pattern};
 
-async fn answers_through(event: &str, claim: &str, id: &str, gateway: &str, authorizer: &str) {
-    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(claim))]).await;
+async fn assert_source(event: &str, claim: &str, id: &str, gateway: &str, authorizer: &str) {
+    let env = TestEnv::with(&[
+        ("APP_INSTANCE_USER_ARN", &user_pattern(claim)),
+        ("SESSION_ROLE_ARN", SESSION_ROLE),
+    ])
+    .await;
     env.seed_message(MESSAGE, &user(id), FlowOutcome::sent());
     let event = sample(event);
     let reply = env.ask(&event).await;
@@ -36,7 +41,7 @@ macro_rules! event_sources {
         $(
             #[tokio::test]
             async fn $test() {
-                answers_through($event, $claim, $id, $gateway, $authorizer).await;
+                assert_source($event, $claim, $id, $gateway, $authorizer).await;
             }
         )*
     };
@@ -50,7 +55,7 @@ event_sources! {
     a_rest_api_with_a_lambda_authorizer: "rest-api-lambda-authorizer", "sub", ALICE, "rest-api", "lambda";
     a_rest_api_with_iam: "rest-api-iam", "cognitoIdentityId", &identity_id("rest-api-iam"), "rest-api", "iam";
     an_http_api_with_payload_format_1_0: "http-api-format-1.0-jwt", "sub", ALICE, "http-api-1.0", "claims";
-a_function_url_with_iam: "function-url-iam", "roleSessionName", ALICE, "function-url", "iam";
+    a_function_url_with_iam: "function-url-iam", "roleSessionName", ALICE, "function-url", "iam";
 }
 
 fn identity_id(event: &str) -> String {
@@ -64,7 +69,7 @@ fn identity_id(event: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_refused_events_are_refused_and_nothing_is_called() {
+async fn sample_events_of_rejected_requests_are_rejected_without_a_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     env.ask(&sample("refused-no-authorizer"))
@@ -79,7 +84,7 @@ async fn the_refused_events_are_refused_and_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_does_without_the_body() {
+async fn head_returns_the_headers_of_get_without_a_body() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     let reply = env.ask(&sample("head")).await;
@@ -89,7 +94,7 @@ async fn head_answers_as_get_does_without_the_body() {
 }
 
 #[tokio::test]
-async fn the_batch_and_the_wait_among_the_events_are_answered() {
+async fn sample_events_of_a_batch_and_a_wait_get_results() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     env.ask(&sample("wait")).await.assert_status("SENT");
@@ -104,7 +109,7 @@ async fn the_batch_and_the_wait_among_the_events_are_answered() {
 }
 
 #[tokio::test]
-async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
+async fn a_stage_or_a_base_path_may_precede_the_path() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     for path in [
@@ -123,7 +128,7 @@ async fn a_stage_or_a_base_path_stands_in_the_way_of_nothing() {
 }
 
 #[tokio::test]
-async fn the_response_has_the_members_that_its_gateway_knows() {
+async fn a_response_has_the_members_of_its_payload_format() {
     let env = TestEnv::new().await;
     for (event, members) in [
         (

@@ -1,16 +1,17 @@
-//! One record for each request, and nothing in it, or anywhere else, that is nobody's business.
+//! One record for each request, without secrets.
 
 use std::time::Duration;
 
 use fakes::chime::Options;
 use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
+use fancy_regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::{MESSAGE, TestEnv, get_message, request_id, user, user_pattern};
 
 #[tokio::test]
-async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
+async fn the_record_has_the_request_and_its_metrics() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     env.chime
@@ -36,7 +37,9 @@ async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
         ("chimeRequestIds", json!(ids)),
         ("FunctionName", json!("under-test")),
         ("Requests", json!(1)),
-        ("Sent", json!(1)),
+        ("StatusSent", json!(1)),
+        ("Messages", json!(1)),
+        ("operation", json!("GetStatus")),
         ("ColdStarts", json!(1)),
         ("UpstreamCalls", json!(2)),
         ("UpstreamRetries", json!(1)),
@@ -47,6 +50,13 @@ async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
         record["totalMillis"].is_u64()
             && record["upstreamMillis"].is_u64()
             && record["problem"].is_null()
+    );
+    assert!(record["RequestLatency"].is_u64() && record["WaitLatency"].is_null());
+    let timestamp = record["timestamp"].as_str().expect("a timestamp");
+    let rfc_3339 = Regex::new(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\z").expect("a pattern");
+    assert!(
+        rfc_3339.is_match(timestamp).expect("a match"),
+        "{timestamp}"
     );
     let aws = &record["_aws"];
     assert!(
@@ -79,19 +89,19 @@ async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
 }
 
 #[tokio::test]
-async fn a_status_that_chime_adds_later_is_counted_and_not_repeated() {
+async fn an_unknown_status_is_counted_as_other() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Settled("HIDDEN".into(), None));
     let event = get_message(MESSAGE, "");
     env.ask(&event).await.assert_status("HIDDEN");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
-        (&record["messageStatus"], &record["OtherStatus"]),
+        (&record["messageStatus"], &record["StatusOther"]),
         (&json!("OTHER"), &json!(1))
     );
 }
 
-/// Text that stands in place of everything that must not be told.
+/// Texts in the places of everything that must not be logged.
 const CANARIES: [&str; 6] = [
     "canary-token",
     "canary-claim",
@@ -119,7 +129,7 @@ fn full_of_canaries() -> Value {
 }
 
 #[tokio::test]
-async fn no_canary_is_found_in_any_log_or_problem_at_any_level_in_any_outcome() {
+async fn secrets_never_reach_a_log_or_a_problem() {
     let answer = r#"{"Code":"canary-body","Message":"canary-detail arn:aws:chime canary-user"}"#;
     let outcomes = [
         None,
@@ -204,7 +214,7 @@ async fn no_canary_is_found_in_any_log_or_problem_at_any_level_in_any_outcome() 
 }
 
 #[tokio::test]
-async fn a_fault_of_the_mapping_names_the_claim_and_not_its_value() {
+async fn a_mapping_error_in_the_record_names_the_claim_and_not_its_value() {
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("email"))]).await;
     let mut event = full_of_canaries();
     event["requestContext"]["authorizer"]["jwt"]["claims"]["email"] =
@@ -221,7 +231,7 @@ async fn a_fault_of_the_mapping_names_the_claim_and_not_its_value() {
 }
 
 #[tokio::test]
-async fn a_line_is_there_for_what_is_no_event_too() {
+async fn malformed_events_are_recorded() {
     let env = TestEnv::new().await;
     env.ask_bytes("null")
         .await

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fakes::chime::{ApiOperation, ChimeRequest, FakeChime, Options};
+use fakes::chime::{ChimeRequest, FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use fakes::lambda::{FakeLambda, InvocationResult};
 use serde_json::{Value, json};
@@ -151,9 +151,9 @@ impl TestEnv {
         ask_function(&self.function, &event.into(), Some(deadline)).await
     }
 
-    /// The calls for statuses that reached Chime.
+    /// Every call that reached Chime, whatever its operation. The warm-up is not one.
     pub fn calls(&self) -> Vec<ChimeRequest> {
-        self.chime.calls_of(ApiOperation::GetChannelMessageStatus)
+        self.chime.calls()
     }
 
     /// The record of the request with this id.
@@ -170,14 +170,14 @@ impl TestEnv {
     }
 }
 
-/// Asks a function that has no env of its own.
+/// Invokes a function that has no [`TestEnv`].
 pub async fn ask(function: &FakeLambda, event: &Value) -> GatewayResponse {
     let deadline = Some(Duration::from_secs(29));
     ask_function(function, event.to_string().as_bytes(), deadline).await
 }
 
-/// Asks within Lambda's timeout, or without one. Every answer comes this way, and is one that
-/// `openapi.yaml` describes.
+/// Invokes a function, with Lambda's timeout or without one. Every response of the tests comes through
+/// here, and must be one that `openapi.yaml` describes.
 pub async fn ask_function(
     function: &FakeLambda,
     event: &[u8],

@@ -1,4 +1,4 @@
-//! What may be asked, and what is said about what may not.
+//! Valid and invalid requests: parameters, bodies, paths and methods.
 
 use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{ALICE, MESSAGE, TestEnv, channel, get, get_message, post, sample, user};
 
 #[tokio::test]
-async fn each_status_is_passed_on_as_chime_says_it() {
+async fn every_status_is_returned_as_chime_sends_it() {
     let env = TestEnv::new().await;
     for (index, value) in ["SENT", "FAILED", "DENIED", "HIDDEN_BY_MODERATOR"]
         .iter()
@@ -32,7 +32,7 @@ async fn each_status_is_passed_on_as_chime_says_it() {
 }
 
 #[tokio::test]
-async fn a_pending_message_says_when_to_ask_again_and_not_always_the_same() {
+async fn a_pending_message_has_a_jittered_retry_after() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     let mut seen = std::collections::HashSet::new();
@@ -51,7 +51,7 @@ async fn a_pending_message_says_when_to_ask_again_and_not_always_the_same() {
 }
 
 #[tokio::test]
-async fn the_sub_channel_reaches_chime() {
+async fn the_sub_channel_is_sent_to_chime() {
     let env = TestEnv::new().await;
     env.chime.put(Message {
         channel_arn: channel(),
@@ -69,7 +69,7 @@ async fn the_sub_channel_reaches_chime() {
 }
 
 #[tokio::test]
-async fn every_wrong_parameter_is_named_at_once_and_nothing_is_called() {
+async fn all_invalid_parameters_are_named_and_chime_is_not_called() {
     let env = TestEnv::new().await;
     let arn = channel();
     let too_long = "x".repeat(129);
@@ -147,7 +147,7 @@ async fn every_wrong_parameter_is_named_at_once_and_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn an_answer_does_not_grow_with_what_was_sent() {
+async fn a_response_does_not_grow_with_the_request() {
     let env = TestEnv::new().await;
     let usual = format!("channelArn={}&messageId=m", channel());
     let unknown = |names: &[&str]| {
@@ -166,7 +166,7 @@ async fn an_answer_does_not_grow_with_what_was_sent() {
 }
 
 #[tokio::test]
-async fn a_channel_of_any_other_app_instance_is_refused_before_anything_is_called() {
+async fn a_channel_of_another_app_instance_is_rejected_without_a_call() {
     let env = TestEnv::new().await;
     let own = channel();
     for (part, other) in [
@@ -191,7 +191,7 @@ async fn a_channel_of_any_other_app_instance_is_refused_before_anything_is_calle
 }
 
 #[tokio::test]
-async fn repetitions_are_seen_in_rest_events_too() {
+async fn repeated_parameters_in_rest_events_are_rejected() {
     let env = TestEnv::new().await;
     let mut event = sample("rest-api-cognito");
     event["multiValueQueryStringParameters"]["messageId"] = json!([MESSAGE, MESSAGE]);
@@ -202,7 +202,7 @@ async fn repetitions_are_seen_in_rest_events_too() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_told_apart() {
+async fn other_paths_are_not_found_and_other_methods_are_not_allowed() {
     let env = TestEnv::new().await;
     for path in [
         "/",
@@ -227,7 +227,7 @@ async fn other_paths_and_methods_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_body_must_be_json_and_not_too_long() {
+async fn a_body_must_be_json_of_at_most_64_kib() {
     let env = TestEnv::new().await;
     for content_type in [Value::Null, "text/plain".into(), "application/jsonx".into()] {
         let mut event = post("", "{}");

@@ -1,5 +1,5 @@
-// Against the project's own gateway, function and fake Chime for Chime, from Node and from a page in
-// Chromium whose origin is another one than the gateway's.
+// The built client against the local gateway, the function and the fake Chime, from Node and from a page
+// of another origin in Chromium.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -20,12 +20,12 @@ before(async () => {
   pages = createServer(async (request, response) => {
     const name = /^\/dist\/(\w+\.js)$/.exec(request.url ?? '')?.[1];
     if (!name) return void response.writeHead(200, { 'content-type': 'text/html' }).end('<title>chat</title>');
-    const script = await readFile(new URL(`../../dist/${name}`, import.meta.url));
+    const script = await readFile(new URL(`../../dist/esm/${name}`, import.meta.url));
     response.writeHead(200, { 'content-type': 'text/javascript' }).end(script);
   });
   await once(pages.listen(0, '127.0.0.1'), 'listening');
   const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
-  // A short wait, so that there are times between requests.
+  // A short wait, so there are pauses between requests.
   local = await start({ ALLOWED_ORIGINS: origin, MAX_WAIT_SECONDS: '2' });
   browser = await launch();
   page = await browser.newPage();
@@ -48,49 +48,53 @@ async function send(outcome: string): Promise<string> {
   return response.text();
 }
 
-/** What a front end does, told in one function that runs in Node and, as it is, in the page. */
+/** The same function runs in Node and, as it is, in the page. */
 type Tour = { url: string; alice: string; bob: string; channelArn: string; sent: string; denied: string; waiting: string };
 async function tour(lib: typeof import('chime-message-status-client'), given: Tour) {
   const { url, alice, bob, channelArn } = given;
-  const of = (token: string) => new lib.MessageStatusClient({ url, token: () => token });
-  const of_alice = of(alice);
-  const refusal = (promise: Promise<unknown>) =>
+  const clientOf = (token: string) => new lib.MessageStatusClient({ url, token: () => token });
+  const client = clientOf(alice);
+  const problem = (promise: Promise<unknown>) =>
     promise.then(() => 'none', (error) => error.problem ?? `${error.name}: ${error.message}`);
   const sent = { channelArn, messageId: given.sent };
+  const denied = { channelArn, messageId: given.denied };
   const waiting = { channelArn, messageId: given.waiting };
 
-  const first = await of_alice.status(waiting);
+  const first = await client.get(waiting);
   const aborter = new AbortController();
-  const aborted = refusal(of_alice.settled(waiting, { signal: aborter.signal }));
+  const aborted = problem(client.waitForResult(waiting, { signal: aborter.signal }));
   setTimeout(() => aborter.abort(new Error('changed my mind')), 300);
-  const settled = await of_alice.settled(sent, { timeout: 30_000 });
-  const batch = await of_alice.statuses([sent, { channelArn, messageId: 'none' }, waiting, sent]);
-  const late = await of_alice.settled(waiting, { timeout: 4000 }).catch((error) => [error.name, error.last?.status]);
+  const result = await client.waitForResult(sent, { timeout: 30_000 });
+  const batch = await client.getMany([sent, { channelArn, messageId: 'none' }, waiting, sent]);
+  const any = await client.getMany([waiting, sent], { wait: 2, until: 'any' });
+  const late = await client.waitForResult(waiting, { timeout: 4000 }).catch((error) => [error.name, error.last?.status]);
   return {
     first: first.status,
     hasRetryAfter: first.retryAfter !== undefined,
-    settled: settled.status,
+    result: result.status,
     batch: batch.map((result) => result.status ?? result.problem?.problem),
+    any: any.map((result) => result.status),
     late,
     aborted: await aborted,
-    asBob: await refusal(of(bob).status(sent)),
-    malformed: await refusal(of_alice.settled({ channelArn, messageId: 'm/1' })),
-    // The gateway's own answer. A page can read it because it has CORS headers, too.
-    noToken: await refusal(of('').status(sent)),
-    denied: await refusal(of_alice.settled({ channelArn, messageId: given.denied })),
+    asBob: await problem(clientOf(bob).get(sent)),
+    malformed: await problem(client.waitForResult({ channelArn, messageId: 'm/1' })),
+    // The response of the gateway itself. A page can read it because it has CORS headers.
+    invalidToken: await problem(clientOf('not-a-token').get(sent)),
+    denied: await problem(client.waitForResult(denied)),
   };
 }
 
 const expected = {
   first: 'PENDING',
   hasRetryAfter: true,
-  settled: 'SENT',
+  result: 'SENT',
   batch: ['SENT', 'message-not-found', 'PENDING', 'SENT'],
+  any: ['PENDING', 'SENT'],
   late: ['TimeoutError', 'PENDING'],
   aborted: 'Error: changed my mind',
   asBob: 'message-not-found',
   malformed: 'invalid-request',
-  noToken: 'unauthenticated',
+  invalidToken: 'unauthenticated',
   denied: 'message-not-found',
 };
 
@@ -100,34 +104,33 @@ const given = async (): Promise<Tour> => ({
   bob: local.bob,
   channelArn: local.channelArn,
   sent: await send('outcome=SENT&afterMs=1500'),
-  denied: await send('outcome=DENIED&afterMs=500'),
+  denied: await send('outcome=DENIED&afterMs=0'),
   waiting: await send('outcome=PENDING'),
 });
 
-test('Node: sent, pending, of others, many, aborted, without a token', LIMIT, async () => {
+test('in Node the client reads results, problems, batches, timeouts and aborts', LIMIT, async () => {
   assert.deepEqual(await tour(await import('chime-message-status-client'), await given()), expected);
 });
 
-test('Chromium, from another origin: sent, pending, of others, many, aborted, without a token', LIMIT, async () => {
+test('in Chromium, from another origin, the client reads the same', LIMIT, async () => {
   assert.deepEqual(await inPage(`(${tour})(lib, given)`, await given()), expected);
 });
 
-test('Chromium: the network goes and comes back in the middle of a wait', LIMIT, async () => {
+test('in Chromium a wait survives the loss and the return of the network', LIMIT, async () => {
   const messageId = await send('outcome=SENT&afterMs=4000');
-  const first = page.waitForResponse((response) => response.url().includes(messageId));
-  // Had it not heard of the return, its next attempt would come after 15 seconds at the earliest.
+  const first = page.waitForResponse((response) => response.url().startsWith(`${local.gateway}/message-status`));
   await inPage(
-    `window.settled = new lib.MessageStatusClient({ url: given.url, token: () => given.alice })
-       .settled({ channelArn: given.channelArn, messageId: given.messageId }, { timeout: 14_000 }), 0`,
+    `window.result = new lib.MessageStatusClient({ url: given.url, token: () => given.alice })
+       .waitForResult({ channelArn: given.channelArn, messageId: given.messageId }, { timeout: 30_000 }), 0`,
     { url: `${local.gateway}/message-status`, alice: local.alice, channelArn: local.channelArn, messageId },
   );
-  assert.equal((await (await first).json()).status, 'PENDING');
+  await first;
   const failed = page.waitForEvent('requestfailed');
   await page.context().setOffline(true);
   await failed;
   assert.equal(await page.evaluate('navigator.onLine'), false);
   await page.context().setOffline(false);
-  assert.equal((await page.evaluate('settled') as { status: string }).status, 'SENT');
+  assert.equal((await page.evaluate('result') as { status: string }).status, 'SENT');
 });
 
 /** Evaluates an expression in the page, with the package as `lib` and what is given as `given`. */

@@ -1,13 +1,12 @@
-// The project's own gateway, function and fake Chime for Chime, and a Chromium to call them from.
+// The local gateway with the function and the fake Chime, and a Chromium to call them from.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { chromium, type Browser } from 'playwright-core';
 
-/** What runs, by what it says of itself when it starts. */
+/** The addresses and tokens that the local gateway prints when it starts. */
 export interface Local {
   gateway: string;
-  page: string;
   channelArn: string;
   alice: string;
   bob: string;
@@ -23,7 +22,7 @@ export async function start(variables: Record<string, string>): Promise<Local> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const stop = () => void local.kill('SIGINT');
-  // Also when this is stopped half-way. Chromium is stopped by its driver.
+  // Also when the test is stopped early. Chromium is stopped by its driver.
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, () => {
       stop();
@@ -33,19 +32,17 @@ export async function start(variables: Record<string, string>): Promise<Local> {
   let guide = '';
   for await (const line of createInterface({ input: local.stdout })) {
     guide += `${line}\n`;
-    if (line.startsWith('Each answer leaves a line here')) break;
+    if (line.startsWith('Each response leaves a line here')) break;
   }
-  // What it says later has to go somewhere.
   local.stdout.resume();
   const said = (pattern: RegExp) => {
     const value = pattern.exec(guide)?.[1];
     if (!value) stop();
-    assert.ok(value, `${pattern} is not in what the gateway said:\n${guide}`);
+    assert.ok(value, `${pattern} is not in the gateway's output:\n${guide}`);
     return value;
   };
   return {
     gateway: said(/^The gateway is ([^,]+),/m),
-    page: said(/^See it in a browser: (.+)$/m),
     channelArn: said(/-d channelArn=(\S+)/),
     alice: said(/^ALICE=(.+)$/m),
     bob: said(/^BOB=(.+)$/m),

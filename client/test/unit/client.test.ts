@@ -1,33 +1,35 @@
+// `get` and `getMany` against a real HTTP server.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
-import { MessageStatusClient, MessageStatusError, type Message } from 'chime-message-status-client';
-import { message } from './support.js';
+import { MessageStatusClient, MessageStatusError, type Attempt, type Message } from 'chime-message-status-client';
+import { message, messages } from '../support/endpoint.js';
 
-interface Asked { method: string; url: URL; headers: IncomingMessage['headers']; body: string }
+interface Recorded { method: string; url: URL; headers: IncomingMessage['headers']; body: string }
 
-let asked: Asked[] = [];
-let answer: (asked: Asked, response: ServerResponse) => void;
+let requests: Recorded[] = [];
+let respond: (request: Recorded, response: ServerResponse) => void;
 const server = createServer(async (request, response) => {
   let body = '';
   for await (const chunk of request) body += chunk;
   const { method = '', headers } = request;
-  const one = { method, url: new URL(request.url ?? '', url), headers, body };
-  asked.push(one);
-  answer(one, response);
+  const recorded = { method, url: new URL(request.url ?? '', url), headers, body };
+  requests.push(recorded);
+  respond(recorded, response);
 });
 let url: string;
 before(async () => {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/Prod/message-status`;
 });
-beforeEach(() => { asked = []; });
+beforeEach(() => { requests = []; });
 after(() => { server.close(); server.closeAllConnections(); });
 
 const json = (response: ServerResponse, status: number, body: unknown, headers = {}) =>
   response.writeHead(status, headers).end(JSON.stringify(body));
+const type = (name: string) => `urn:problem-type:message-status:${name}`;
 const client = (token: (hint: { refresh: boolean }) => string | Promise<string> = () => 'secret') =>
   new MessageStatusClient({ url, token });
 const failure = async (promise: Promise<unknown>): Promise<MessageStatusError> => {
@@ -35,176 +37,297 @@ const failure = async (promise: Promise<unknown>): Promise<MessageStatusError> =
   assert.ok(error instanceof MessageStatusError, `${error}`);
   return error;
 };
-const messages = (n: number): Message[] => Array.from({ length: n }, (_, i) => ({ ...message, messageId: `m${i}` }));
-const results = (asked: Asked, result = (messageId: string): unknown => ({ messageId, status: 'SENT' })) =>
-  ({ results: (JSON.parse(asked.body).messages as Message[]).map(({ messageId }) => result(messageId)) });
+const idsOf = ({ body }: Recorded) => (JSON.parse(body).messages as Message[]).map(({ messageId }) => messageId);
+const results = (request: Recorded, result = (messageId: string): unknown => ({ messageId, status: 'SENT' })) =>
+  ({ results: idsOf(request).map(result) });
 
-test('one message is one GET with the message in the query and the token in its header', async () => {
-  answer = (_, response) => json(response, 200, { messageId: 'm1', status: 'PENDING', detail: 'why' }, { 'retry-after': '3' });
-  const status = await client().status({ ...message, subChannelId: 's/1&' });
+test('get: one GET with the message in the query and the token in its header', async () => {
+  respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'PENDING', detail: 'why' }, { 'retry-after': '3' });
+  const status = await client().get({ ...message, subChannelId: 's/1& é' }, { wait: 20.9 });
   assert.deepEqual(status, { messageId: 'm1', status: 'PENDING', detail: 'why', retryAfter: 3 });
-  assert.equal(asked.length, 1);
-  const { method, url, headers } = asked[0] as Asked;
-  assert.equal(method, 'GET');
-  assert.equal(url.pathname, '/Prod/message-status');
-  assert.deepEqual(Object.fromEntries(url.searchParams), { ...message, subChannelId: 's/1&' });
-  assert.equal(headers.authorization, 'Bearer secret');
+  assert.equal(requests.length, 1);
+  const { method, url, headers } = requests[0] as Recorded;
+  assert.deepEqual([method, url.pathname, headers.authorization], ['GET', '/Prod/message-status', 'Bearer secret']);
+  assert.deepEqual(Object.fromEntries(url.searchParams), { ...message, subChannelId: 's/1& é', wait: '20' });
 });
 
-test('nothing is sent but what the endpoint knows', async () => {
-  answer = (one, response) => json(response, 200, one.method === 'GET' ? { messageId: 'm1', status: 'SENT' } : results(one));
+test('get and getMany send no members that the endpoint does not know', async () => {
+  respond = (request, response) =>
+    json(response, 200, request.method === 'GET' ? { messageId: 'm1', status: 'SENT' } : results(request));
   const whole = { ...message, subChannelId: undefined, content: 'hello' };
-  await client().status(whole);
-  await client().statuses([whole]);
-  assert.deepEqual(Object.fromEntries((asked[0] as Asked).url.searchParams), message);
-  assert.deepEqual(JSON.parse((asked[1] as Asked).body), { messages: [message] });
-  assert.equal(asked[1]?.headers['content-type'], 'application/json');
+  await client().get(whole);
+  await client().getMany([whole]);
+  assert.deepEqual(Object.fromEntries(requests[0]?.url.searchParams ?? []), message);
+  assert.deepEqual(JSON.parse(requests[1]?.body ?? ''), { messages: [message] });
+  assert.equal(requests[1]?.headers['content-type'], 'application/json');
 });
 
-test('the token is asked for with every request, and once more after a 401', async () => {
+test('options with the value undefined are as good as none', async () => {
+  respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
+  const client = new MessageStatusClient({ url, token: () => 't', fetch: undefined, onAttempt: undefined });
+  assert.equal((await client.get(message, { wait: undefined, signal: undefined })).status, 'SENT');
+});
+
+test('a url with a query keeps it', async () => {
+  respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
+  await new MessageStatusClient({ url: new URL(`${url}?stage=a`), token: () => 't' }).get(message);
+  assert.deepEqual(Object.fromEntries(requests[0]?.url.searchParams ?? []), { stage: 'a', ...message });
+});
+
+test('a page may pass only the path of the endpoint; elsewhere that fails at once', async () => {
+  Object.defineProperty(globalThis, 'location', { value: new URL(url), configurable: true });
+  const fetched: string[] = [];
+  const fetch: typeof globalThis.fetch = async (input) => {
+    fetched.push(`${input}`);
+    return Response.json({ messageId: 'm1', status: 'SENT' });
+  };
+  await new MessageStatusClient({ url: '/message-status', token: () => 't', fetch }).get(message);
+  Reflect.deleteProperty(globalThis, 'location');
+  assert.ok(fetched[0]?.startsWith('/message-status?channelArn='));
+  assert.throws(() => new MessageStatusClient({ url: '/message-status', token: () => 't' }), TypeError);
+});
+
+test('the token is requested for every request, and once more after a 401', async () => {
   const hints: boolean[] = [];
   const token = async ({ refresh }: { refresh: boolean }) => {
     hints.push(refresh);
     return refresh ? 'new' : 'old';
   };
-  answer = ({ headers }, response) =>
+  respond = ({ headers }, response) =>
     headers.authorization === 'Bearer new'
       ? json(response, 200, { messageId: 'm1', status: 'SENT' })
       : json(response, 401, { message: 'The incoming token has expired' });
-  assert.equal((await client(token).status(message)).status, 'SENT');
-  await client(token).status(message);
-  assert.deepEqual(hints, [false, true, false, true]);
-  assert.equal(asked.length, 4);
+  assert.equal((await client(token).get(message)).status, 'SENT');
+  assert.deepEqual(hints, [false, true]);
+  assert.equal(requests.length, 2);
 });
 
-test('a second 401 is the answer', async () => {
-  answer = (_, response) => json(response, 401, { message: 'Unauthorized' });
-  const error = await failure(client().status(message));
-  assert.deepEqual([error.problem, error.status, error.title], ['unauthenticated', 401, 'Unauthorized']);
-  assert.equal(asked.length, 2);
+test('a 403 of a gateway refreshes the token, a 403 of the endpoint does not', async () => {
+  for (const [body, expected] of [
+    [{ Message: 'User is not authorized to access this resource' }, ['forbidden', 2]],
+    [{ type: type('identity-not-mapped') }, ['identity-not-mapped', 1]],
+    [{ type: type('user-not-provisioned') }, ['user-not-provisioned', 1]],
+  ] as const) {
+    requests = [];
+    respond = (_, response) => json(response, 403, body);
+    assert.deepEqual([(await failure(client().get(message))).problem, requests.length], expected);
+  }
 });
 
-test('a problem comes with all that the endpoint says of it', async () => {
+test('a second 401 is final', async () => {
+  respond = (_, response) => json(response, 401, { message: 'Unauthorized' });
+  const error = await failure(client().get(message));
+  assert.deepEqual([error.problem, error.status, error.message, error.retryable], ['unauthenticated', 401, 'Unauthorized', false]);
+  assert.equal(requests.length, 2);
+});
+
+test('one refresh serves all requests that were refused together', async () => {
+  let refreshes = 0;
+  const token = async ({ refresh }: { refresh: boolean }) => {
+    if (refresh) refreshes += 1;
+    return refresh ? 'new' : 'old';
+  };
+  const held: (() => void)[] = [];
+  respond = ({ headers }, response) => {
+    const reply = () =>
+      headers.authorization === 'Bearer new'
+        ? json(response, 200, { messageId: 'm1', status: 'SENT' })
+        : json(response, 401, {});
+    // The last refusals arrive when the refresh is over.
+    if (held.push(reply) === 30) for (const reply of held.splice(0, 15)) reply();
+    else if (headers.authorization === 'Bearer new') for (const reply of held.splice(0)) reply();
+  };
+  const shared = client(token);
+  const statuses = await Promise.all(Array.from({ length: 30 }, () => shared.get(message)));
+  assert.equal(statuses.length, 30);
+  assert.equal(refreshes, 1);
+});
+
+test('what the token function throws is rethrown unchanged', async () => {
+  const gone = new TypeError('logged out');
+  for (const token of [() => { throw gone; }, async () => { throw gone; }]) {
+    await assert.rejects(client(token).get(message), (error) => error === gone);
+    await assert.rejects(client(token).getMany([message]), (error) => error === gone);
+  }
+  assert.equal(requests.length, 0);
+});
+
+test('a token that cannot be in a header is an error of the app', async () => {
+  for (const token of ['a\nb', '', 'a b', 'tökén', undefined, null, 1]) {
+    await assert.rejects(client(() => token as string).get(message), TypeError, `${token}`);
+  }
+  assert.equal(requests.length, 0);
+});
+
+test('a problem has all that the endpoint says about it', async () => {
   const errors = [{ field: 'messageId', detail: 'It is required.' }];
-  answer = (_, response) =>
-    json(response, 400, {
-      type: 'urn:problem-type:message-status:invalid-request',
-      title: 'Invalid request', status: 400, detail: 'See errors.', requestId: 'r1', errors,
-    });
-  const error = await failure(client().status(message));
+  respond = (_, response) =>
+    json(response, 400, { type: type('invalid-request'), title: 'Invalid request', status: 400, detail: 'See errors.', requestId: 'r1', errors });
+  const error = await failure(client().get(message));
   assert.deepEqual(
     { ...error },
-    {
-      name: 'MessageStatusError', problem: 'invalid-request', status: 400, title: 'Invalid request',
-      detail: 'See errors.', requestId: 'r1', errors, retryAfter: undefined,
-    },
+    { name: 'MessageStatusError', problem: 'invalid-request', status: 400, retryable: false, requestId: 'r1', errors, retryAfter: undefined },
   );
   assert.equal(`${error}`, 'MessageStatusError: See errors.');
 });
 
-test('a throttle says when to come back', async () => {
-  answer = (_, response) => json(response, 429, { type: 'urn:problem-type:message-status:throttled' }, { 'retry-after': '2' });
-  assert.equal((await failure(client().status(message))).retryAfter, 2);
-  answer = (_, response) => json(response, 429, {}, { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' });
-  assert.equal((await failure(client().status(message))).retryAfter, undefined);
+test('retry-after is read in seconds, and ignored as a date', async () => {
+  respond = (_, response) => json(response, 429, { type: type('throttled') }, { 'retry-after': '2' });
+  assert.equal((await failure(client().get(message))).retryAfter, 2);
+  respond = (_, response) => json(response, 429, {}, { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' });
+  assert.equal((await failure(client().get(message))).retryAfter, undefined);
 });
 
 test('a problem that a later endpoint adds keeps its name', async () => {
-  answer = (_, response) => json(response, 409, { type: 'urn:problem-type:message-status:in-doubt' });
-  assert.equal((await failure(client().status(message))).problem, 'in-doubt');
+  respond = (_, response) => json(response, 409, { type: type('in-doubt') });
+  assert.equal((await failure(client().get(message))).problem, 'in-doubt');
 });
 
-test('what a gateway answers by itself has a name, too', async () => {
-  for (const [status, name] of [
-    [400, 'invalid-request'], [401, 'unauthenticated'], [403, 'forbidden'], [404, 'route-not-found'],
-    [405, 'method-not-allowed'], [413, 'payload-too-large'], [415, 'unsupported-media-type'],
-    [429, 'throttled'], [500, 'internal-error'], [502, 'upstream-failure'],
-    [503, 'upstream-unavailable'], [504, 'upstream-timeout'], [418, 'unexpected-answer'],
+test('the responses of gateways have names, too, and their text is the message', async () => {
+  for (const [status, name, retryable] of [
+    [400, 'invalid-request', false], [401, 'unauthenticated', false], [403, 'forbidden', false],
+    [404, 'route-not-found', false], [408, 'unexpected-response', true], [418, 'unexpected-response', false],
+    [425, 'unexpected-response', true], [429, 'throttled', true], [500, 'internal-error', true],
+    [502, 'upstream-failure', true], [503, 'upstream-unavailable', true], [504, 'upstream-timeout', true],
   ] as const) {
-    answer = (_, response) => json(response, status, { message: 'No' });
-    const error = await failure(client().status(message));
-    assert.deepEqual([error.problem, error.status, error.message], [name, status, 'No']);
-    answer = (_, response) => response.writeHead(status).end('<h1>no</h1>');
-    assert.equal((await failure(client().status(message))).title, `HTTP ${status}`);
+    for (const member of ['message', 'Message']) {
+      respond = (_, response) => json(response, status, { [member]: 'No' });
+      const error = await failure(client().get(message));
+      assert.deepEqual([error.problem, error.status, error.retryable, error.message], [name, status, retryable, 'No']);
+    }
+    respond = (_, response) => response.writeHead(status).end('<h1>no</h1>');
+    assert.equal((await failure(client().get(message))).message, `HTTP ${status}`);
   }
 });
 
-test('an answer that is none is an error, not a status', async () => {
-  for (const body of ['', '<h1>Log in</h1>', 'null', '[]', '{"messageId":"m1"}', '{"status":"SENT"}', '{"messageId":"m1","status":2}']) {
-    answer = (_, response) => response.writeHead(200).end(body);
-    assert.equal((await failure(client().status(message))).problem, 'unexpected-answer', body);
+test('misconfigured is a 500 that is not retryable', async () => {
+  respond = (_, response) => json(response, 500, { type: type('misconfigured') });
+  assert.equal((await failure(client().get(message))).retryable, false);
+});
+
+test('a 200 that is not a status is an error; only one that is not JSON is retryable', async () => {
+  for (const [body, retryable] of [
+    ['', true], ['<h1>Log in</h1>', true], ['{"messageId":"m1","stat', true],
+    ['null', false], ['[]', false], ['{"messageId":"m1"}', false], ['{"status":"SENT"}', false],
+    ['{"messageId":"m2","status":"SENT"}', false], ['{"messageId":"m1","status":2}', false],
+  ] as const) {
+    respond = (_, response) => response.writeHead(200).end(body);
+    const error = await failure(client().get(message));
+    assert.deepEqual([error.problem, error.retryable], ['unexpected-response', retryable], body);
   }
-  for (const body of [{}, { results: 'm1' }, { results: [] }, { results: [{ messageId: 'm1' }] }]) {
-    answer = (_, response) => json(response, 200, body);
-    assert.equal((await failure(client().statuses([message]))).problem, 'unexpected-answer');
+  for (const body of [{}, { results: 'm1' }, { results: [] }, { results: [null] }, { results: [{ messageId: 'm1' }] }]) {
+    respond = (_, response) => json(response, 200, body);
+    const [result] = await client().getMany([message]);
+    assert.equal(result?.problem?.problem, 'unexpected-response');
   }
 });
 
-test('many messages are asked for twenty at a time, and answered in the order asked', async () => {
-  answer = (one, response) => json(response, 200, results(one));
-  const many = messages(45);
-  const found = await client().statuses(many);
-  assert.deepEqual(found.map(({ messageId }) => messageId), many.map(({ messageId }) => messageId));
-  assert.deepEqual(asked.map(({ body }) => JSON.parse(body).messages.length), [20, 20, 5]);
-  assert.ok(asked.every(({ method }) => method === 'POST'));
+test('a failure of the network is a retryable problem with the cause', async () => {
+  respond = (_, response) => response.destroy();
+  const error = await failure(client().get(message));
+  assert.deepEqual([error.problem, error.status, error.retryable], ['network-error', 0, true]);
+  assert.ok(error.cause instanceof TypeError);
 });
 
-test('a message is asked for once, and answered as often as it was asked for', async () => {
-  answer = (one, response) => json(response, 200, results(one));
-  const many = [...messages(20), ...messages(20).reverse()];
-  const found = await client().statuses(many);
-  assert.deepEqual(found.map(({ messageId }) => messageId), many.map(({ messageId }) => messageId));
-  assert.equal(asked.length, 1);
+test('a response that breaks off is a failure of the network', async () => {
+  respond = (_, response) => {
+    response.writeHead(200, { 'content-length': 1000 }).write('{"messageId":"m1",');
+    setTimeout(() => response.destroy(), 20);
+  };
+  assert.equal((await failure(client().get(message))).problem, 'network-error');
 });
 
-test('messages of other channels and sub-channels are other messages', async () => {
-  answer = (one, response) => json(response, 200, results(one));
-  await client().statuses([message, { ...message, channelArn: 'other' }, { ...message, subChannelId: 's' }]);
-  assert.equal(JSON.parse(asked[0]?.body ?? '').messages.length, 3);
-});
-
-test('one message\'s problem does not spoil the others', async () => {
-  const type = 'urn:problem-type:message-status:message-not-found';
-  answer = (one, response) =>
-    json(response, 200, results(one, (messageId) =>
-      messageId === 'm1' ? { messageId, problem: { type, title: 'Not found', status: 404 } } : { messageId, status: 'FAILED', detail: 'why' }));
-  const [first, second] = await client().statuses(messages(2));
-  assert.deepEqual(first, { messageId: 'm0', status: 'FAILED', detail: 'why' });
-  assert.ok(second?.problem instanceof MessageStatusError);
-  assert.deepEqual([second.messageId, second.problem.problem, second.problem.status], ['m1', 'message-not-found', 404]);
-});
-
-test('no messages are no request', async () => {
-  assert.deepEqual(await client().statuses([]), []);
-  assert.equal(asked.length, 0);
-});
-
-test('a fault in a message is told by its place in the list', async () => {
-  answer = (one, response) =>
-    JSON.parse(one.body).messages.length === 20
-      ? json(response, 200, results(one))
-      : json(response, 400, { errors: [{ field: 'messages[1].messageId', detail: 'It is malformed.' }, { field: 'body', detail: 'x' }] });
-  const error = await failure(client().statuses([...messages(5), ...messages(22)]));
-  assert.deepEqual(error.errors.map(({ field }) => field), ['messages[26].messageId', 'body']);
-});
-
-test('a failure of the network is passed on as it is', async () => {
-  answer = (_, response) => response.destroy();
-  await assert.rejects(client().status(message), TypeError);
-});
-
-test('an abort ends a request that is under way', async () => {
+test('an abort ends a request that is in flight', async () => {
   const controller = new AbortController();
   const reason = new Error('no longer of interest');
-  answer = () => controller.abort(reason);
-  await assert.rejects(client().status(message, { signal: controller.signal }), reason);
+  respond = () => controller.abort(reason);
+  await assert.rejects(client().get(message, { signal: controller.signal }), reason);
 });
 
-test('a page may name the endpoint by its path alone', async () => {
-  Object.defineProperty(globalThis, 'location', { value: new URL(url), configurable: true });
-  answer = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
-  await new MessageStatusClient({ url: '/message-status', token: () => 't' }).status(message);
-  Reflect.deleteProperty(globalThis, 'location');
-  assert.equal(asked[0]?.url.pathname, '/message-status');
-  assert.throws(() => new MessageStatusClient({ url: '/message-status', token: () => 't' }), TypeError);
+test('onAttempt gets each attempt', async () => {
+  const attempts: Attempt[] = [];
+  const replies = [401, 200, 429];
+  respond = (_, response) => json(response, replies.shift() ?? 200, { messageId: 'm1', status: 'SENT' });
+  const observed = new MessageStatusClient({ url, token: () => 't', onAttempt: (attempt) => attempts.push(attempt) });
+  await observed.get(message);
+  await observed.getMany(messages(2));
+  assert.deepEqual(
+    attempts.map(({ messages, status, error }) => [messages, status, (error as MessageStatusError)?.problem]),
+    [[1, 401, 'unauthenticated'], [1, 200, undefined], [2, 429, 'throttled']],
+  );
+});
+
+test('onAttempt gets what the token function throws', async () => {
+  const attempts: Attempt[] = [];
+  const gone = new Error('logged out');
+  const observed = new MessageStatusClient({ url, token: () => { throw gone; }, onAttempt: (attempt) => attempts.push(attempt) });
+  await assert.rejects(observed.get(message));
+  assert.deepEqual(attempts, [{ messages: 1, error: gone }]);
+});
+
+test('getMany: twenty messages per request, results in order', async () => {
+  respond = (request, response) => json(response, 200, results(request));
+  const many = messages(45);
+  const found = await client().getMany(many);
+  assert.deepEqual(found.map(({ messageId }) => messageId), many.map(({ messageId }) => messageId));
+  assert.deepEqual(requests.map((request) => idsOf(request).length), [20, 20, 5]);
+  assert.ok(requests.every(({ method, url }) => method === 'POST' && url.search === ''));
+});
+
+test('getMany: wait and until are sent, until only with wait', async () => {
+  respond = (request, response) => json(response, 200, results(request));
+  await client().getMany([message], { wait: 5, until: 'any' });
+  await client().getMany([message], { wait: 5 });
+  await client().getMany([message], { until: 'any' });
+  assert.deepEqual(requests.map(({ url }) => url.search), ['?wait=5&until=any', '?wait=5', '']);
+});
+
+test('getMany: the problem of one message does not affect the others', async () => {
+  respond = (request, response) =>
+    json(response, 200, results(request, (messageId) =>
+      messageId === 'm1'
+        ? { messageId, problem: { type: type('message-not-found'), title: 'Not found', status: 404 } }
+        : { messageId, status: 'FAILED', detail: 'why' }));
+  const [first, second] = await client().getMany(messages(2));
+  assert.deepEqual(first, { messageId: 'm0', status: 'FAILED', detail: 'why' });
+  assert.deepEqual([second?.messageId, second?.problem?.problem, second?.problem?.status], ['m1', 'message-not-found', 404]);
+});
+
+test('getMany: retry-after is kept for what is pending or throttled', async () => {
+  respond = (request, response) =>
+    json(response, 200, results(request, (messageId) =>
+      messageId === 'm0' ? { messageId, status: 'SENT' }
+        : messageId === 'm1' ? { messageId, status: 'PENDING' }
+          : { messageId, problem: { type: type('throttled'), status: 429 } }), { 'retry-after': '4' });
+  const [decided, pending, throttled] = await client().getMany(messages(3));
+  assert.deepEqual(decided, { messageId: 'm0', status: 'SENT' });
+  assert.deepEqual(pending, { messageId: 'm1', status: 'PENDING', retryAfter: 4 });
+  assert.equal(throttled?.problem?.retryAfter, 4);
+});
+
+test('getMany: results of earlier requests are kept when a later one fails', async () => {
+  respond = (request, response) =>
+    requests.length === 3
+      ? json(response, 429, { type: type('throttled') }, { 'retry-after': '2' })
+      : json(response, 200, results(request));
+  const found = await client().getMany(messages(70));
+  assert.equal(requests.length, 3, 'after a throttle no more requests are made');
+  assert.deepEqual(found.map(({ status, problem }) => status ?? problem?.problem),
+    [...Array(40).fill('SENT'), ...Array(30).fill('throttled')]);
+  assert.equal(found[69]?.problem?.retryAfter, 2);
+});
+
+test('getMany: a malformed message does not fail the others', async () => {
+  respond = (request, response) => {
+    const at = idsOf(request).indexOf('m7');
+    const errors = [{ field: `messages[${at}].channelArn`, detail: 'It is in another app instance.' }];
+    return at < 0 ? json(response, 200, results(request)) : json(response, 400, { type: type('invalid-request'), errors });
+  };
+  const found = await client().getMany(messages(25));
+  assert.deepEqual(found.flatMap(({ problem }, i) => (problem ? [[i, problem.problem]] : [])), [[7, 'invalid-request']]);
+});
+
+test('getMany: no messages, no request', async () => {
+  assert.deepEqual(await client().getMany([]), []);
+  assert.equal(requests.length, 0);
 });

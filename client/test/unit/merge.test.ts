@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asOf, fromSocket, merge, type Known } from 'chime-message-status-client';
+import { answeredAsOf as asOf, merge, messageFromWebSocket as fromSocket, type MessageState as Known } from 'chime-message-status-client';
 
 const messageId = 'm1';
 const [FIRST, SECOND] = ['2026-01-01T10:00:00.12Z', '2026-01-01T10:00:00.9Z'];

@@ -1,168 +1,110 @@
-// A user's chat app, in two versions at once: `alone` is what it knows of a message from the
-// websocket, `asked` what it knows when it also asks the endpoint.
-import { MessageStatusClient, fromSocket, merge } from './client.js';
+// A user's chat app. For each own message it knows two states: `alone` is what the WebSocket alone
+// reports, `tracked` what the tracker knows, which also calls the endpoint.
+import { MessageStatusClient, MessageTracker, merge, messageFromWebSocket } from './client.js';
+import { Session } from './session.js';
 
-// Browsers open six connections to one server, and sending needs one, too.
-const inTurn = turns(4);
+const SEND_TIMEOUT_MS = 10_000;
 
 export class App {
   #settings;
   #user;
-  #client;
   #on;
   #messages = new Map();
-  #socket;
+  #session = new Session(() => this.#websocketUrl());
+  #tracker;
 
   /**
-   * `on.message` is called with each message that is new or of which more is known, `on.connection`
-   * with whether the websocket is open.
+   * `settings` returns the promise of the page's settings, `name` is the user's.
+   * `on.message` is called with each message that is new or has changed, and `on.connection` with
+   * "open", "connecting" or "cut".
    */
-  constructor(settings, user, on) {
+  constructor(settings, name, on) {
     this.#settings = settings;
-    this.#user = user;
+    this.#user = async () => (await settings()).users.find((user) => user.name === name);
     this.#on = on;
-    this.#client = new MessageStatusClient({
-      url: `${settings.gateway}/message-status`,
-      token: () => user.token,
+  }
+
+  async start() {
+    const { gateway } = await this.#settings();
+    const client = new MessageStatusClient({
+      url: `${gateway}/message-status`,
+      token: async () => (await this.#user()).token,
     });
+    this.#tracker = new MessageTracker({ client, onChange: (state) => this.#changed(state.messageId) });
+    const { arn } = await this.#user();
+    // First the page, so it knows a message's text when the tracker reports its state.
+    this.#session.addObserver({
+      messagingSessionDidStartConnecting: () => this.#on.connection('connecting'),
+      messagingSessionDidStart: () => this.#on.connection('open'),
+      messagingSessionDidStop: () => this.#on.connection('cut'),
+      messagingSessionDidReceiveMessage: (event) => this.#receive(event, arn),
+    });
+    this.#session.addObserver(this.#tracker.observer);
+    this.connect();
   }
 
   connect() {
-    const socket = new WebSocket(`${this.#settings.websocket}/?token=${this.#user.token}`);
-    this.#socket = socket;
-    socket.onopen = () => {
-      this.#on.connection(true);
-      this.#catchUp();
-    };
-    socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-    socket.onclose = () => {
-      if (this.#socket === socket) this.cut();
-    };
+    this.#session.start();
   }
 
-  /** Closes the websocket. The endpoint is still there to be asked. */
+  /** Closes the WebSocket. The endpoint can still be called. */
   cut() {
-    const socket = this.#socket;
-    this.#socket = undefined;
-    socket?.close();
-    this.#on.connection(false);
-    for (const message of this.#pending()) this.#wait(message);
+    this.#session.stop();
   }
 
-  /** Sends a message into the flow that is described. */
+  /** Sends a message into the channel flow that `flow` describes. */
   async send(text, flow) {
-    const { gateway } = this.#settings;
-    const socket = this.#socket;
-    const open = socket?.readyState === WebSocket.OPEN;
-    const response = await fetch(`${gateway}/send?${new URLSearchParams(flow)}`, {
+    const { channelArn } = await this.#settings();
+    const { arn } = await this.#user();
+    const messageId = await this.#post(`/send?${new URLSearchParams(flow)}`, text);
+    this.#message(messageId, text, arn, true);
+    // Chime has accepted the message, so it is pending.
+    this.#tracker.track({ ChannelArn: channelArn, MessageId: messageId, Status: { Value: 'PENDING' } });
+  }
+
+  #websocketUrl() {
+    return this.#post('/websocket-url');
+  }
+
+  async #post(path, body) {
+    const { gateway } = await this.#settings();
+    const { token } = await this.#user();
+    const response = await fetch(gateway + path, {
       method: 'POST',
-      headers: { authorization: `Bearer ${this.#user.token}`, 'content-type': 'text/plain' },
-      body: text,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'text/plain' },
+      body,
+      signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
     });
-    const answer = await response.text();
-    if (!response.ok) throw new Error(answer);
-    const message = this.#message(answer, text, this.#user.arn);
-    // Unless one and the same websocket was open all the time, something may be missed.
-    if (!open || this.#socket !== socket) this.#wait(message);
+    const text = await response.text();
+    if (!response.ok) throw new Error(text);
+    return text;
   }
 
-  #hear({ Headers, Payload }) {
-    const news = fromSocket({ type: Headers['x-amz-chime-event-type'], payload: Payload });
-    if (!news) return;
-    const { MessageId, Content, Sender } = JSON.parse(Payload);
-    const message = this.#message(MessageId, Content, Sender.Arn);
-    message.alone = merge(message.alone, news);
-    this.#learn(message, news);
-  }
-
-  /** Waits for what becomes of a message, in one request after the other. */
-  async #wait(message) {
-    if (message.wait || !isPending(message)) return;
-    message.wait = new AbortController();
-    const { signal } = message.wait;
-    while (!signal.aborted) {
-      try {
-        // After a while, others have their turn.
-        const options = { signal, timeout: 20_000 };
-        this.#learn(message, await inTurn(() => this.#client.settled(this.#name(message), options)));
-      } catch (error) {
-        if (!signal.aborted && error.name !== 'TimeoutError') this.#fail(message, error);
-      }
-    }
-  }
-
-  /** Asks once about all that may have been missed. What comes now, the websocket tells. */
-  async #catchUp() {
-    const pending = this.#pending();
-    for (const message of pending) stopWaiting(message);
-    try {
-      const results = await this.#client.statuses(pending.map((message) => this.#name(message)));
-      results.forEach((result, i) => {
-        if (result.problem) this.#fail(pending[i], result.problem);
-        else this.#learn(pending[i], result);
-      });
-    } catch {
-      // The request failed, not the messages. `settled` does not give up so soon.
-      for (const message of pending) this.#wait(message);
-    }
-  }
-
-  #learn(message, news) {
-    message.asked = merge(message.asked, news);
-    message.trouble = undefined;
-    if (!isPending(message)) stopWaiting(message);
+  #receive(event, arn) {
+    const state = messageFromWebSocket(event);
+    if (!state) return;
+    const { Content, Sender } = JSON.parse(event.payload);
+    const message = this.#message(state.messageId, Content, Sender.Arn, Sender.Arn === arn);
+    message.alone = merge(message.alone, state);
     this.#on.message(message);
   }
 
-  #fail(message, error) {
-    // The message is our own, so it was denied: Chime keeps no denied message.
-    if (error.problem === 'message-not-found') message.notKept = true;
-    else message.trouble = error.message;
-    stopWaiting(message);
+  #changed(messageId) {
+    const message = this.#messages.get(messageId);
+    if (!message) return;
+    message.tracked = this.#tracker.get(messageId);
     this.#on.message(message);
   }
 
-  /** The message of this id, which is new when nobody has told of it yet. */
-  #message(id, text, sender) {
+  /** The message with this id, which is new when neither the response nor an event has named it yet. */
+  #message(id, text, sender, own) {
     let message = this.#messages.get(id);
     if (!message) {
-      const known = { messageId: id, status: 'PENDING' };
-      message = { id, text, sender, own: sender === this.#user.arn, alone: known, asked: known };
+      const pending = { messageId: id, status: 'PENDING' };
+      message = { id, text, sender, own, alone: pending, tracked: this.#tracker.get(id) ?? pending };
       this.#messages.set(id, message);
       this.#on.message(message);
     }
     return message;
   }
-
-  /** Only the sender of a message may ask about it. */
-  #pending() {
-    return [...this.#messages.values()].filter((message) => message.own && isPending(message));
-  }
-
-  #name({ id }) {
-    return { channelArn: this.#settings.channelArn, messageId: id };
-  }
-}
-
-const isPending = ({ asked, notKept }) => asked.status === 'PENDING' && !notKept;
-
-function stopWaiting(message) {
-  message.wait?.abort();
-  message.wait = undefined;
-}
-
-/** Runs what it is given, so many at a time. */
-function turns(most) {
-  const next = [];
-  let running = 0;
-  return async (work) => {
-    if (running === most) await new Promise((resolve) => next.push(resolve));
-    else running += 1;
-    try {
-      return await work();
-    } finally {
-      if (next.length) next.shift()();
-      else running -= 1;
-    }
-  };
 }

@@ -1,10 +1,18 @@
 import { App } from './app.js';
 
-const WORDS = { SENT: 'Sent', FAILED: 'Failed', DENIED: 'Denied', NOT_KEPT: 'Not sent' };
+const WORDS = { SENT: 'Sent', FAILED: 'Failed', DENIED: 'Denied', GONE: 'Not sent' };
+const NOTES = {
+  FAILED: 'The channel flow failed.',
+  DENIED: 'The channel flow denied it.',
+  GONE: 'It was pending and is no longer found: most likely the flow denied it.',
+};
+/** How far from its end a list may be scrolled and still follow new messages, in pixels. */
+const AT_END = 24;
+/** Announcements that stay in a live region, so a screen reader has time to read them. */
+const ANNOUNCEMENTS = 4;
 
-const settings = await (await fetch('settings.json')).json();
+let settings = load();
 const flow = document.getElementById('flow');
-const news = document.getElementById('news');
 
 flow.addEventListener('input', () => {
   const { outcome, delay, seconds } = flow.elements;
@@ -13,80 +21,142 @@ flow.addEventListener('input', () => {
 });
 flow.addEventListener('submit', (event) => event.preventDefault());
 
-for (const user of settings.users) show(user);
+const { users } = await settings;
+for (const user of users) show(user);
+
+/** The addresses and tokens of the server that runs now. After a restart they are others. */
+async function load() {
+  const response = await fetch('settings.json', { signal: AbortSignal.timeout(5000) });
+  return response.json();
+}
+
+function reload() {
+  const before = settings;
+  settings = load().catch(() => before);
+}
 
 /** One user's side of the page. */
-function show(user) {
+function show({ name }) {
   const section = stamp('app');
-  const [heading, messages, error, form] = ['h2', 'ol', '.error', '.write'].map((name) => section.querySelector(name));
-  const [connection, state] = section.querySelectorAll('.switch input, .state');
-  const [text] = form.elements;
-  heading.textContent = user.name;
-  section.setAttribute('aria-label', user.name);
-  messages.setAttribute('aria-label', `What ${user.name} sees`);
-  connection.setAttribute('aria-label', `${user.name}’s websocket`);
-  text.setAttribute('aria-label', `Message from ${user.name}`);
-  text.placeholder = `Write as ${user.name}`;
+  const find = (selector) => section.querySelector(selector);
+  const [list, newer, form, error, live] = ['ol', '.newer', '.write', '.error', '.live'].map(find);
+  const [connection, state] = [find('.switch input'), find('.state')];
+  const [text, button] = form.elements;
+  find('h2').textContent = name;
+  section.setAttribute('aria-label', name);
+  list.setAttribute('aria-label', `What ${name} sees`);
+  connection.setAttribute('aria-label', `${name}’s WebSocket`);
+  text.setAttribute('aria-label', `Message from ${name}`);
+  text.placeholder = `Write as ${name}`;
+  error.id = `error-${name}`;
+
+  const announce = (words) => {
+    const line = document.createElement('span');
+    line.textContent = words;
+    live.append(line);
+    while (live.children.length > ANNOUNCEMENTS) live.firstElementChild.remove();
+  };
+  const isAtEnd = () => list.scrollHeight - list.scrollTop - list.clientHeight < AT_END;
+  const scrollToEnd = () => {
+    list.scrollTop = list.scrollHeight;
+    newer.hidden = true;
+  };
+  list.addEventListener('scroll', () => {
+    if (isAtEnd()) newer.hidden = true;
+  });
+  newer.addEventListener('click', () => {
+    scrollToEnd();
+    list.focus();
+  });
 
   const items = new Map();
-  const app = new App(settings, user, {
-    connection(open) {
-      connection.checked = open;
-      state.textContent = open ? 'open' : 'cut';
-      section.classList.toggle('cut', !open);
-      news.textContent = `${user.name}’s websocket is ${state.textContent}.`;
+  const app = new App(() => settings, name, {
+    connection(now) {
+      if (now === 'connecting' && state.textContent) reload();
+      connection.checked = now !== 'cut';
+      if (state.textContent === now) return;
+      state.textContent = now;
+      section.dataset.connection = now;
+      announce(`${name}’s WebSocket is ${now}.`);
     },
     message(message) {
-      if (!items.has(message.id)) {
-        items.set(message.id, messages.appendChild(item(message, user)));
-        messages.scrollTop = messages.scrollHeight;
+      // Reading is not interrupted: the list follows only if its end is in view.
+      const follows = isAtEnd();
+      let item = items.get(message.id);
+      if (!item) {
+        item = list.appendChild(newItem(message));
+        items.set(message.id, item);
+        if (!message.own) announce(`${nameOf(message.sender)} wrote to ${name}: “${message.text}”`);
+        newer.hidden = follows;
       }
-      if (message.own) update(items.get(message.id), message, user);
+      if (message.own) update(item, message, announce);
+      if (follows) scrollToEnd();
     },
   });
 
   connection.addEventListener('change', () => (connection.checked ? app.connect() : app.cut()));
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
+    // The text stays until Chime has the message.
+    if (text.readOnly) return;
+    text.readOnly = true;
+    button.ariaDisabled = 'true';
     const { outcome, delay } = flow.elements;
-    const sent = text.value;
-    form.reset();
-    error.textContent = '';
+    const chosen = { outcome: outcome.value, ...(!delay.disabled && { afterMs: 1000 * delay.value }) };
     try {
-      await app.send(sent, { outcome: outcome.value, afterMs: 1000 * delay.value });
+      await app.send(text.value, chosen);
+      form.reset();
+      error.textContent = '';
+      text.ariaInvalid = null;
+      scrollToEnd();
     } catch (failure) {
-      error.textContent = `“${sent}” was not sent: ${failure.message}`;
+      reload();
+      error.textContent = `Your message was not sent: ${reason(failure)}`;
+      text.ariaInvalid = 'true';
+      announce(error.textContent);
+    } finally {
+      text.readOnly = false;
+      button.ariaDisabled = null;
     }
   });
+  text.setAttribute('aria-describedby', error.id);
 
   document.getElementById('apps').append(section);
-  app.connect();
+  app.start();
 }
 
-function item({ own, sender, text }, user) {
+function reason(failure) {
+  if (failure.name === 'TimeoutError') return 'the server does not respond.';
+  // What `fetch` says differs from browser to browser.
+  if (failure instanceof TypeError) return 'the server cannot be reached.';
+  return failure.message;
+}
+
+function nameOf(arn) {
+  return users.find((user) => user.arn === arn)?.name ?? arn;
+}
+
+function newItem({ own, sender, text }) {
   const item = stamp(own ? 'own' : 'other');
   item.querySelector('.text').textContent = text;
-  if (!own) {
-    const { name } = settings.users.find(({ arn }) => arn === sender);
-    item.querySelector('.from').textContent = name;
-    news.textContent = `${user.name} hears from ${name}: “${text}”`;
-  }
+  if (!own) item.querySelector('.from').textContent = nameOf(sender);
   return item;
 }
 
-/** Shows what is known of a user's own message without and with the endpoint. */
-function update(item, { text, alone, asked, notKept, trouble }, user) {
-  const statuses = [alone.status, notKept && asked.status === 'PENDING' ? 'NOT_KEPT' : asked.status];
-  // A status of tomorrow is undecided, as far as this page knows.
+/** Shows the two states of an own message. */
+function update(item, { text, alone, tracked }, announce) {
+  const statuses = [alone.status, tracked.status];
+  // A status that Chime adds later is shown as pending.
   const words = statuses.map((status) => WORDS[status] ?? 'Pending');
   item.querySelectorAll('dd').forEach((shown, i) => {
     shown.dataset.status = statuses[i];
     shown.textContent = words[i];
   });
-  item.querySelector('.note').textContent =
-    trouble ?? (statuses[1] === 'NOT_KEPT' ? 'Not found: Chime keeps no denied message.' : '');
-  const said = `${user.name}, “${text}”: ${words[0]} by the websocket alone, ${words[1]} with this endpoint.`;
-  if (item.dataset.said !== said) news.textContent = item.dataset.said = said;
+  item.querySelector('.note').textContent = tracked.detail ?? NOTES[tracked.status] ?? '';
+  const said = `“${text}”: ${words[0]} by the WebSocket alone, ${words[1]} with this endpoint.`;
+  if (item.dataset.said === said) return;
+  item.dataset.said = said;
+  announce(said);
 }
 
 function stamp(name) {

@@ -1,14 +1,13 @@
-//! The names that Chime knows users and channels by.
+//! ARNs of users and channels.
 //!
-//! Written apart from the function's own parsing: the two have to agree, and would not be tested
-//! against each other if they were one.
+//! Independent of the function's own parser, so each tests the other.
 
-/// What an ARN of ours names within its app instance.
+/// Kind of resource within an app instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An AppInstanceUser.
     User,
-    /// An AppInstanceBot, which may send and ask as a user may.
+    /// An AppInstanceBot, which may do what a user may do.
     Bot,
     /// A channel.
     Channel,
@@ -19,7 +18,7 @@ pub enum Kind {
 pub struct Arn<'a> {
     /// The app instance's own ARN.
     pub app_instance: &'a str,
-    /// What it names.
+    /// The kind of resource.
     pub kind: Kind,
     /// The id of the user, bot or channel.
     pub id: &'a str,
@@ -87,7 +86,7 @@ mod tests {
     const APP: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c";
 
     #[test]
-    fn users_bots_and_channels_are_told_apart_and_keep_their_app_instance() {
+    fn users_bots_and_channels_have_a_kind_an_id_and_an_app_instance() {
         for (path, kind, id) in [
             ("user/us-east-1:0c1d", Kind::User, "us-east-1:0c1d"),
             ("bot/b", Kind::Bot, "b"),
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_out_of_shape_is_no_arn() {
+    fn malformed_arns_are_rejected() {
         for path in [
             "/user/",
             "/user/-a",

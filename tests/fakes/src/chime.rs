@@ -1,49 +1,85 @@
-//! The Chime SDK messaging API, as far as sending messages and asking for their status goes.
+//! The Chime SDK messaging API, as far as messages and their statuses go.
 //!
-//! [`FakeChime`] answers over HTTP and, on another port, over HTTPS. It checks what Chime checks, in
-//! the order of the numbered steps in `Service::operate`, and keeps a record of every call.
+//! [`FakeChime`] answers over HTTP and, on another port, over HTTPS; the WebSocket is on both. It
+//! checks what Chime checks, in the order of the numbered steps in `Service::operate`, and keeps a
+//! record of every call.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `operation` | the operations, and which of them a request calls |
+//! | `send`, `read`, `remove` | one function for each operation |
+//! | `message` | a stored message and the channel flow that processes it |
+//! | `state` | everything that changes, behind one lock |
+//! | `session`, `event` | the WebSocket and its frames |
+//! | `control` | requests of tests: cut WebSockets, decide about a message |
+//! | `cors`, `record` | access for browsers; the record of calls |
+//!
+//! AWS does not document these; the fake does what suits the names in the API:
+//! - Lists and `CHANNEL_DETAILS` show a sender their own messages that are `PENDING` or `FAILED`.
+//! - The events of an update have the time of the update as `LastUpdatedTimestamp`.
+//! - After a refused update, the status is that of the update.
+//!
+//! The session of amazon-chime-sdk-js connects to `wss`. `tests/interop/plain-websocket.mjs` is a
+//! WebSocketAdapter for the plain port.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod control;
+mod cors;
+mod event;
+mod message;
+mod operation;
+mod read;
+mod record;
+mod remove;
+mod send;
+mod session;
+mod state;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::arn::{Arn, Kind, is_id};
 use crate::fault::Fault;
 use crate::flow::{FlowOutcome, Message};
-use crate::http::{
-    HttpRequest, HttpResponse, ObservedReply, ReplyObserver, Server, ServerOptions, WireReply,
-};
+use crate::http::{HttpRequest, HttpResponse, ObservedReply, Server, ServerOptions, WireReply};
 use crate::service_error::ServiceError;
-use crate::sigv4::{Credentials, Verifier, decode};
+use crate::sigv4::{Credentials, Verifier};
 use crate::tls::Authority;
 
-/// How a fake Chime is set up. The default is what most tests want: free ports on loopback, one
-/// pair of credentials, and every well-formed user known.
+use message::StoredMessage;
+use operation::RequestTarget;
+use record::InFlight;
+use state::ChimeState;
+
+pub use operation::ApiOperation;
+pub use record::ChimeRequest;
+
+/// Settings of a fake Chime. The defaults suit most tests: free ports on loopback, one pair of
+/// credentials, and every well-formed user is known.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen for HTTP; port 0 takes a free one.
+    /// Address for HTTP; port 0 takes a free one.
     pub http: SocketAddr,
-    /// Where to listen for HTTPS; port 0 takes a free one.
+    /// Address for HTTPS; port 0 takes a free one.
     pub https: SocketAddr,
-    /// The credentials that requests have to be signed with.
+    /// Credentials that requests must be signed with.
     pub credentials: Credentials,
-    /// The region that signatures have to be scoped to.
+    /// Region that signatures must be scoped to.
     pub region: String,
-    /// Who is known.
+    /// Known users.
     pub users: Users,
-    /// What becomes of a sent message whose `Metadata` does not choose.
+    /// Outcome of sent messages whose `Metadata` does not choose one.
     pub flow: FlowOutcome,
-    /// Whether a message that its flow has denied can still be asked about. Chime does not keep them.
+    /// Whether denied messages are kept. Chime does not keep them.
     pub keep_denied: bool,
-    /// How long a connection may be idle before the server closes it.
+    /// How long an idle connection stays open.
     pub keep_alive: Duration,
-    /// How many calls a user may make in a second, sending and asking together; more are throttled.
+    /// Calls per second and user, of all operations together; more are throttled.
     pub quota: Option<u32>,
 }
 
@@ -69,12 +105,12 @@ impl Default for Options {
     }
 }
 
-/// Which ARNs of users and bots are known.
+/// Known ARNs of users and bots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Users {
-    /// These and no others.
+    /// Only these.
     Only(Vec<String>),
-    /// Every well-formed one, but not these.
+    /// All well-formed ones except these.
     AllBut(Vec<String>),
 }
 
@@ -87,63 +123,7 @@ impl Users {
     }
 }
 
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiOperation {
-    /// `GET /channels/{arn}/messages/{id}?scope=message-status`
-    GetChannelMessageStatus,
-    /// `POST /channels/{arn}/messages`
-    SendChannelMessage,
-    /// Anything else.
-    Unknown,
-}
-
-/// One call, as it is on record. Calls are recorded whether they are refused or not.
-#[derive(Clone, Debug)]
-pub struct ChimeRequest {
-    /// What was asked for.
-    pub operation: ApiOperation,
-    /// The method as sent.
-    pub method: String,
-    /// Path and query as sent.
-    pub target: String,
-    /// All headers as sent.
-    pub headers: Vec<(String, String)>,
-    /// The first `x-amz-chime-bearer`.
-    pub bearer: Option<String>,
-    /// The channel in the path, decoded.
-    pub channel_arn: Option<String>,
-    /// The message in the path, decoded; that of a sent message is in the answer only.
-    pub message_id: Option<String>,
-    /// The sub-channel in the query or the body, decoded.
-    pub sub_channel_id: Option<String>,
-    /// Whether it came over TLS.
-    pub secure: bool,
-    /// The connection it came on; the number is the process's.
-    pub connection: u64,
-    /// When the head of the request had arrived.
-    pub started: Instant,
-    /// When the last bytes of the reply went out. None: it is in flight, or the client left first.
-    pub finished: Option<Instant>,
-    /// How many calls were in flight when it arrived, itself included.
-    pub in_flight: usize,
-    /// The status that was answered. None: none yet, or no head was ever sent in full.
-    pub status: Option<u16>,
-    /// The answer's `x-amzn-RequestId`.
-    pub request_id: String,
-}
-
-impl ChimeRequest {
-    /// The first value of a header, whatever the case of its name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// A running fake Chime for Chime. Dropping it closes its ports and connections.
+/// A running fake Chime. Dropping it closes its ports and connections.
 #[derive(Debug)]
 pub struct FakeChime {
     service: Arc<Service>,
@@ -156,7 +136,7 @@ impl FakeChime {
     /// Starts on the tokio runtime that this is called on.
     ///
     /// # Errors
-    /// When a port is taken, with a text that names the address; or no certificate can be made.
+    /// If a port is taken, with a text that names the address; or if no certificate can be made.
     pub async fn start(options: Options) -> io::Result<FakeChime> {
         let authority = Authority::new()?;
         let service = Arc::new(Service::new(&options));
@@ -197,36 +177,38 @@ impl FakeChime {
         self.authority.ca_pem()
     }
 
-    /// Puts a message in place, or another one in its place. Its time begins now.
+    /// Adds or replaces a message. Its time starts now.
     pub fn put(&self, message: Message) {
-        self.service.state().put(message, Instant::now());
+        let clock = self.service.now();
+        let mut state = self.service.state();
+        state.put(message, &Map::new(), Instant::now(), clock);
     }
 
-    /// The statuses' faults, one for each GetChannelMessageStatus in order of arrival; replaces
-    /// what is left of an earlier script.
+    /// Faults for the next GetChannelMessageStatus calls, one each, in order of arrival. Replaces the
+    /// rest of an earlier script.
     pub fn script(&self, faults: Vec<Fault>) {
         self.service.state().script = faults.into();
     }
 
-    /// The fault of every GetChannelMessageStatus for which there is nothing else.
+    /// The fault of every GetChannelMessageStatus without another one.
     pub fn always(&self, fault: Option<Fault>) {
         self.service.state().always = fault;
     }
 
-    /// The faults of this message's GetChannelMessageStatus calls, one for each; they come before a
-    /// script's, and leave that as it is. An empty list takes away what was there.
+    /// Faults for this message's next GetChannelMessageStatus calls, one each. They precede the
+    /// script's and do not use it up. An empty list removes earlier ones.
     pub fn fault_for(&self, message_id: &str, faults: Vec<Fault>) {
         let faults = faults.into();
         let by_message = &mut self.service.state().by_message;
         by_message.insert(message_id.into(), faults);
     }
 
-    /// Turns its clock to so many seconds ahead of the machine's, or with a minus behind it.
+    /// Sets its clock this many seconds ahead of the machine's; negative values are behind it.
     pub fn turn_clock(&self, seconds_ahead: i64) {
         self.service.state().seconds_ahead = seconds_ahead;
     }
 
-    /// All calls on record, in order of arrival. Warm-ups are none.
+    /// All recorded calls, in order of arrival, without warm-ups.
     pub fn calls(&self) -> Vec<ChimeRequest> {
         self.service.state().calls.values().cloned().collect()
     }
@@ -238,24 +220,65 @@ impl FakeChime {
         calls
     }
 
-    /// Begins the record anew, that of warm-ups too. Calls in flight still count as such.
+    /// Clears the record, including that of warm-ups. Calls in flight still count as in flight.
     pub fn forget_calls(&self) {
         let mut state = self.service.state();
         state.calls.clear();
         state.warm_ups = 0;
     }
 
-    /// How many times somebody opened a connection with an unsigned `GET /`.
+    /// Number of unsigned `GET /` requests, which only open a connection.
     pub fn warm_ups(&self) -> usize {
         self.service.state().warm_ups
     }
 
-    /// How many connections are open, over both ports.
+    /// Lets the flow decide now about a pending message or update; returns whether one was pending.
+    pub fn decide(&self, message_id: &str, status: &str, detail: Option<&str>) -> bool {
+        self.service.decide(message_id, status, detail)
+    }
+
+    /// A URL for a WebSocket of this user, signed for 10 seconds, as a back end may make it for a
+    /// front end without AWS credentials.
+    pub fn websocket_url(&self, user_arn: &str, prefetch: bool) -> String {
+        let host = self.http.addr().to_string();
+        let session_id = request_id();
+        let mut parameters = vec![("userArn", user_arn), ("sessionId", &session_id)];
+        if prefetch {
+            parameters.push(("prefetch-on", "connect"));
+        }
+        let now = self.service.now().into();
+        let verifier = &self.service.verifier;
+        let target = verifier.signed_url(&host, "/connect", &parameters, 10, now);
+        format!("ws://{host}{target}")
+    }
+
+    /// How many WebSockets have a session.
+    pub fn open_websockets(&self) -> usize {
+        self.service.state().sessions.count()
+    }
+
+    /// Ends all WebSockets without a close frame.
+    pub fn cut_websockets(&self) {
+        self.service.state().sessions.cut();
+    }
+
+    /// Ends all WebSockets and refuses new ones, or accepts them again.
+    pub fn set_websockets_down(&self, down: bool) {
+        self.service.set_websockets_down(down);
+    }
+
+    /// Closes the next WebSocket with this code, before it has a session. With 4401 the session of
+    /// amazon-chime-sdk-js does not try again, and after a reconnect it does not say so.
+    pub fn refuse_websocket(&self, code: u16) {
+        self.service.state().sessions.refusals.push_back(code);
+    }
+
+    /// Number of open connections of both ports.
     pub fn open_connections(&self) -> usize {
         self.http.open_connections() + self.https.open_connections()
     }
 
-    /// Closes all connections, whatever they are at, and returns when they are closed.
+    /// Closes all connections, also busy ones, and returns when they are closed.
     pub async fn close_connections(&self) {
         self.http.close_connections().await;
         self.https.close_connections().await;
@@ -273,131 +296,59 @@ struct Service {
     state: Mutex<ChimeState>,
 }
 
-#[derive(Debug, Default)]
-struct ChimeState {
-    messages: HashMap<(String, String), StoredMessage>,
-    /// Messages by sender, channel and request token, with what was sent under it.
-    tokens: HashMap<(String, String, String), (Value, String)>,
-    script: VecDeque<Fault>,
-    always: Option<Fault>,
-    by_message: HashMap<String, VecDeque<Fault>>,
-    seconds_ahead: i64,
-    calls: BTreeMap<u64, ChimeRequest>,
-    next_call: u64,
-    in_flight: usize,
-    warm_ups: usize,
-    /// When each user's calls of the last second came.
-    recent: HashMap<String, VecDeque<Instant>>,
-}
-
-#[derive(Debug)]
-struct StoredMessage {
-    message: Message,
-    since: Instant,
-}
-
-impl ChimeState {
-    fn put(&mut self, message: Message, since: Instant) {
-        let key = (message.channel_arn.clone(), message.message_id.clone());
-        self.messages.insert(key, StoredMessage { message, since });
-    }
-
-    fn next_fault(&mut self, message_id: &str) -> Fault {
-        let own = self.by_message.get_mut(message_id);
-        own.and_then(VecDeque::pop_front)
-            .or_else(|| self.script.pop_front())
-            .or_else(|| self.always.clone())
-            .unwrap_or(Fault::Pass)
-    }
-
-    /// Whether this call is one too many of this user's within a second. Such a call does not count
-    /// against the next ones.
-    fn over_quota(&mut self, bearer: &str, at: Instant, quota: u32) -> bool {
-        let recent = self.recent.entry(bearer.into()).or_default();
-        while recent
-            .front()
-            .is_some_and(|then| at.saturating_duration_since(*then) >= Duration::from_secs(1))
-        {
-            recent.pop_front();
-        }
-        if recent.len() >= quota as usize {
-            return true;
-        }
-        recent.push_back(at);
-        false
-    }
-}
-
-/// A call from its arrival until its reply went out or its client left.
-struct InFlight {
-    service: Arc<Service>,
-    call: u64,
-    status: Option<u16>,
-}
-
-impl ReplyObserver for InFlight {
-    fn finishing(&mut self, at: Instant) {
-        // It may have been forgotten meanwhile.
-        if let Some(call) = self.service.state().calls.get_mut(&self.call) {
-            call.finished = Some(at);
-            call.status = self.status;
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.service.state().in_flight -= 1;
-    }
-}
-
-/// A request as far as its target tells.
-struct RequestTarget {
+/// The validated caller, and the channel of the call.
+struct Caller<'a> {
+    bearer: &'a str,
+    channel_arn: &'a str,
+    sub_channel_id: Option<&'a str>,
     operation: ApiOperation,
-    channel_arn: Option<String>,
-    message_id: Option<String>,
-    sub_channel_id: Option<String>,
 }
 
-impl RequestTarget {
-    fn read(request: &HttpRequest) -> RequestTarget {
-        let text = |part: &str| String::from_utf8_lossy(&decode(part)).into_owned();
-        let query: Vec<(String, String)> = request
-            .query()
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
-        let parameter = |name: &str| {
-            let mut pairs = query.iter();
-            pairs.find(|(n, _)| n == name).map(|(_, v)| v.clone())
-        };
-        let segments: Vec<&str> = request.path().split('/').collect();
-        let scope = parameter("scope");
-        match (request.method.as_str(), &segments[..], scope.as_deref()) {
-            ("GET", ["", "channels", channel, "messages", message], Some("message-status")) => {
-                RequestTarget {
-                    operation: ApiOperation::GetChannelMessageStatus,
-                    channel_arn: Some(text(channel)),
-                    message_id: Some(text(message)),
-                    sub_channel_id: parameter("sub-channel-id"),
-                }
-            }
-            ("POST", ["", "channels", channel, "messages"], None) => RequestTarget {
-                operation: ApiOperation::SendChannelMessage,
-                channel_arn: Some(text(channel)),
-                message_id: None,
-                sub_channel_id: serde_json::from_slice::<Value>(&request.body)
-                    .ok()
-                    .and_then(|body| Some(body.get("SubChannelId")?.as_str()?.to_owned())),
-            },
-            _ => RequestTarget {
-                operation: ApiOperation::Unknown,
-                channel_arn: None,
-                message_id: None,
-                sub_channel_id: None,
-            },
+impl Caller<'_> {
+    /// A message of the channel, if there is one with this id.
+    fn message<'s>(
+        &self,
+        state: &'s mut ChimeState,
+        message_id: &str,
+        now: Instant,
+    ) -> Result<Option<&'s mut StoredMessage>, ServiceError> {
+        if !is_id(message_id) {
+            let message = format!("MessageId {message_id} is not valid");
+            return Err(ServiceError::bad_request(message));
         }
+        let stored = state.message(self.channel_arn, message_id, now);
+        Ok(stored.filter(|stored| stored.message.sub_channel_id.as_deref() == self.sub_channel_id))
+    }
+
+    /// A message that the caller has sent.
+    fn own_message<'s>(
+        &self,
+        state: &'s mut ChimeState,
+        message_id: &str,
+        now: Instant,
+    ) -> Result<&'s mut StoredMessage, ServiceError> {
+        let stored = self
+            .message(state, message_id, now)?
+            .ok_or_else(|| ServiceError::not_found(message_id, self.channel_arn))?;
+        if stored.message.sender == self.bearer {
+            Ok(stored)
+        } else {
+            let action = self.operation.action();
+            Err(ServiceError::forbidden(
+                self.bearer,
+                &action,
+                self.channel_arn,
+            ))
+        }
+    }
+
+    /// The members that name a message in answers.
+    fn message_json(&self, message_id: &str) -> Value {
+        let mut answer = json!({ "ChannelArn": self.channel_arn, "MessageId": message_id });
+        if let Some(id) = self.sub_channel_id {
+            answer["SubChannelId"] = id.into();
+        }
+        answer
     }
 }
 
@@ -417,7 +368,7 @@ impl Service {
         }
     }
 
-    /// A test that failed while it held the lock has said so; the others may go on.
+    /// A test that panicked while it held the lock has failed already; others can continue.
     fn state(&self) -> MutexGuard<'_, ChimeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -426,77 +377,75 @@ impl Service {
         OffsetDateTime::now_utc() + time::Duration::seconds(self.state().seconds_ahead)
     }
 
+    fn set_websockets_down(&self, down: bool) {
+        let mut state = self.state();
+        state.sessions.down = down;
+        if down {
+            state.sessions.cut();
+        }
+    }
+
+    fn decide(&self, message_id: &str, status: &str, detail: Option<&str>) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        let Some(channel) = state.channel_of(message_id) else {
+            return false;
+        };
+        let decided = state
+            .message(&channel, message_id, now)
+            .is_some_and(|stored| stored.decide(status, detail.map(String::from), now));
+        // Sends the event.
+        state.message(&channel, message_id, now);
+        decided
+    }
+
     async fn serve(self: Arc<Self>, request: HttpRequest, secure: bool) -> ObservedReply {
         let request_id = request_id();
+        let origin = request.header("origin").map(String::from);
+        let finish = |answer: HttpResponse| {
+            let answer = cors::allow(origin.as_deref(), answer);
+            complete(answer, &request_id, self.now())
+        };
         let opens = request.target == "/" && request.header("authorization").is_none();
         if opens && (request.method == "GET" || request.method == "HEAD") {
             self.state().warm_ups += 1;
-            let answer = ServiceError::unknown_operation().answer();
-            return complete(answer, &request_id, self.now()).into();
+            return finish(ServiceError::unknown_operation().answer()).into();
         }
-        let asked = RequestTarget::read(&request);
-        let mut in_flight = self.record(&request, &asked, secure, &request_id);
-        let reply = match self.refuse_early(&request, &asked) {
+        if request.method == "GET" && request.path() == "/connect" {
+            return session::connect(&self, &request);
+        }
+        let unrecorded = cors::preflight(&request).or_else(|| control::answer(&self, &request));
+        if let Some(answer) = unrecorded {
+            return finish(answer).into();
+        }
+        let target = RequestTarget::read(&request);
+        let mut in_flight = InFlight::record(&self, &request, &target, secure, &request_id);
+        let reply = match self.refuse_early(&request, &target) {
             Some(service_error) => WireReply::Respond(service_error.answer()),
             None => {
-                let fault = self.fault(&asked);
+                let fault = self.fault(&target);
                 let (delay, fault) = fault.delay();
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                 }
                 fault.reply(|| {
-                    let answered = self.operate(&request, &asked);
+                    let answered = self.operate(&request, &target);
                     answered.unwrap_or_else(|service_error| service_error.answer())
                 })
             }
         };
-        let reply = reply.map_answer(&|answer| complete(answer, &request_id, self.now()));
+        let reply = reply.map_answer(&finish);
         in_flight.status = reply.status();
         ObservedReply {
             reply,
             observer: Some(Box::new(in_flight)),
+            upgrade: None,
         }
     }
 
-    fn record(
-        self: &Arc<Self>,
-        request: &HttpRequest,
-        asked: &RequestTarget,
-        secure: bool,
-        request_id: &str,
-    ) -> InFlight {
-        let mut state = self.state();
-        state.in_flight += 1;
-        let call = ChimeRequest {
-            operation: asked.operation,
-            method: request.method.clone(),
-            target: request.target.clone(),
-            headers: request.headers.clone(),
-            bearer: request.header("x-amz-chime-bearer").map(String::from),
-            channel_arn: asked.channel_arn.clone(),
-            message_id: asked.message_id.clone(),
-            sub_channel_id: asked.sub_channel_id.clone(),
-            secure,
-            connection: request.connection,
-            started: request.at,
-            finished: None,
-            in_flight: state.in_flight,
-            status: None,
-            request_id: request_id.into(),
-        };
-        let number = state.next_call;
-        state.next_call += 1;
-        state.calls.insert(number, call);
-        InFlight {
-            service: Arc::clone(self),
-            call: number,
-            status: None,
-        }
-    }
-
-    /// What AWS refuses before the service itself has a look, and what no fault can hide.
-    fn refuse_early(&self, request: &HttpRequest, asked: &RequestTarget) -> Option<ServiceError> {
-        if asked.operation == ApiOperation::Unknown {
+    /// Rejections that precede the service itself, and every fault.
+    fn refuse_early(&self, request: &HttpRequest, target: &RequestTarget) -> Option<ServiceError> {
+        if target.operation == ApiOperation::Unknown {
             return Some(ServiceError::unknown_operation());
         }
         if let Err(error) = self.verifier.verify(request, self.now().into()) {
@@ -509,8 +458,8 @@ impl Service {
         over.then(|| ServiceError::throttled(bearer))
     }
 
-    fn fault(&self, asked: &RequestTarget) -> Fault {
-        match (asked.operation, &asked.message_id) {
+    fn fault(&self, target: &RequestTarget) -> Fault {
+        match (target.operation, &target.message_id) {
             (ApiOperation::GetChannelMessageStatus, Some(message_id)) => {
                 self.state().next_fault(message_id)
             }
@@ -518,13 +467,19 @@ impl Service {
         }
     }
 
-    /// The answer of a service that works.
+    /// The response of a working service.
     fn operate(
-        &self,
+        self: &Arc<Self>,
         request: &HttpRequest,
-        asked: &RequestTarget,
+        target: &RequestTarget,
     ) -> Result<HttpResponse, ServiceError> {
-        // 1. Who asks?
+        if target.operation == ApiOperation::GetMessagingSessionEndpoint {
+            // The WebSocket is where the request came in.
+            let url = request.header("host");
+            return Ok(json_answer(200, &json!({ "Endpoint": { "Url": url } })));
+        }
+
+        // 1. Who calls?
         let mut bearers = request.headers("x-amz-chime-bearer");
         let bearer = match (bearers.next(), bearers.next()) {
             (Some(bearer), None) if bearer.starts_with("arn:") => bearer,
@@ -539,150 +494,50 @@ impl Service {
             .ok_or_else(|| ServiceError::unauthorized_client(bearer))?;
 
         // 2. About a channel of the same app instance?
-        let channel_arn = asked.channel_arn.as_deref().unwrap_or_default();
+        let channel_arn = target.channel_arn.as_deref().unwrap_or_default();
         let channel = Arn::parse(channel_arn)
             .filter(|arn| arn.kind == Kind::Channel)
             .ok_or_else(|| {
                 ServiceError::bad_request(format!("ChannelArn {channel_arn} is not valid"))
             })?;
         if channel.app_instance != user.app_instance {
-            let action = match asked.operation {
-                ApiOperation::SendChannelMessage => "chime:SendChannelMessage",
-                _ => "chime:GetChannelMessageStatus",
-            };
-            return Err(ServiceError::forbidden(bearer, action, channel_arn));
+            let action = target.operation.action();
+            return Err(ServiceError::forbidden(bearer, &action, channel_arn));
         }
-        let sub_channel_id = asked.sub_channel_id.as_deref();
+        let sub_channel_id = target.sub_channel_id.as_deref();
         if let Some(id) = sub_channel_id.filter(|id| !is_id(id)) {
             let message = format!("SubChannelId {id} is not valid");
             return Err(ServiceError::bad_request(message));
         }
 
-        // 3. The operation's own questions.
-        match asked.operation {
-            ApiOperation::GetChannelMessageStatus => {
-                let message_id = asked.message_id.as_deref().unwrap_or_default();
-                self.status(bearer, channel_arn, sub_channel_id, message_id)
-            }
-            ApiOperation::SendChannelMessage => {
-                self.send(bearer, channel_arn, sub_channel_id, &request.body)
-            }
-            ApiOperation::Unknown => Err(ServiceError::unknown_operation()),
-        }
-    }
-
-    fn status(
-        &self,
-        bearer: &str,
-        channel_arn: &str,
-        sub_channel_id: Option<&str>,
-        message_id: &str,
-    ) -> Result<HttpResponse, ServiceError> {
-        if !is_id(message_id) {
-            let message = format!("MessageId {message_id} is not valid");
-            return Err(ServiceError::bad_request(message));
-        }
-        let not_found = || ServiceError::not_found(message_id, channel_arn);
-        let state = self.state();
-        let key = (channel_arn.to_owned(), message_id.to_owned());
-        let StoredMessage { message, since } = state
-            .messages
-            .get(&key)
-            .filter(|stored| stored.message.sub_channel_id.as_deref() == sub_channel_id)
-            .ok_or_else(not_found)?;
-        if message.sender != bearer {
-            let action = "chime:GetChannelMessageStatus";
-            return Err(ServiceError::forbidden(bearer, action, channel_arn));
-        }
-        if let FlowOutcome::Refused(service_error) = &message.outcome {
-            return Err(service_error.clone());
-        }
-        let status = message.outcome.at(*since, Instant::now());
-        if status.value == "DENIED" && status.by_flow && !self.keep_denied {
-            return Err(not_found());
-        }
-        let mut members = json!({ "Value": status.value });
-        if let Some(detail) = status.detail {
-            members["Detail"] = detail.into();
-        }
-        Ok(json_answer(200, &json!({ "Status": members })))
-    }
-
-    fn send(
-        &self,
-        bearer: &str,
-        channel_arn: &str,
-        sub_channel_id: Option<&str>,
-        body: &[u8],
-    ) -> Result<HttpResponse, ServiceError> {
-        let body: Value = serde_json::from_slice(body)
-            .map_err(|_| ServiceError::bad_request("The request body is not JSON"))?;
-        let token = check_message(&body)?;
-        let chosen = body
-            .get("Metadata")
-            .and_then(Value::as_str)
-            .map_or(Ok(None), FlowOutcome::from_metadata)
-            .map_err(|text| ServiceError::bad_request(format!("Metadata: {text}")))?;
-        let outcome = chosen.unwrap_or_else(|| self.flow.clone());
-
-        let now = Instant::now();
-        let mut state = self.state();
-        let token = (bearer.into(), channel_arn.into(), token.to_owned());
-        let message_id = match state.tokens.get(&token) {
-            Some((sent, _)) if *sent != body => return Err(ServiceError::conflict()),
-            Some((_, message_id)) => message_id.clone(),
-            None => {
-                let message_id = new_message_id();
-                let message = Message {
-                    channel_arn: channel_arn.into(),
-                    sub_channel_id: sub_channel_id.map(String::from),
-                    message_id: message_id.clone(),
-                    sender: bearer.into(),
-                    outcome: outcome.clone(),
-                };
-                state.put(message, now);
-                state.tokens.insert(token, (body, message_id.clone()));
-                message_id
-            }
+        // 3. The checks of the operation itself.
+        let caller = Caller {
+            bearer,
+            channel_arn,
+            sub_channel_id,
+            operation: target.operation,
         };
-        let status = outcome.at(now, now);
-        let mut answer = json!({
-            "ChannelArn": channel_arn,
-            "MessageId": message_id,
-            "Status": { "Value": status.value },
-        });
-        if let Some(id) = sub_channel_id {
-            answer["SubChannelId"] = id.into();
-        }
-        Ok(json_answer(201, &answer))
-    }
-}
-
-/// Checks the members of a SendChannelMessage that are required, and returns its request token.
-fn check_message(body: &Value) -> Result<&str, ServiceError> {
-    let member = |name: &str| {
-        let text = body.get(name).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty())
-            .ok_or_else(|| ServiceError::bad_request(format!("{name} is missing or malformed")))
-    };
-    member("Content")?;
-    for (name, values) in [
-        ("Type", ["STANDARD", "CONTROL"]),
-        ("Persistence", ["PERSISTENT", "NON_PERSISTENT"]),
-    ] {
-        if !values.contains(&member(name)?) {
-            let message = format!("{name} is none of {}", values.join(", "));
-            return Err(ServiceError::bad_request(message));
+        let message_id = target.message_id.as_deref().unwrap_or_default();
+        match target.operation {
+            ApiOperation::GetChannelMessageStatus => self.status(&caller, message_id),
+            ApiOperation::SendChannelMessage => self.send(&caller, &request.body),
+            ApiOperation::GetChannelMessage => self.get(&caller, message_id),
+            ApiOperation::ListChannelMessages => self.list(&caller, request),
+            ApiOperation::UpdateChannelMessage => self.update(&caller, message_id, &request.body),
+            ApiOperation::RedactChannelMessage => self.redact(&caller, message_id),
+            ApiOperation::DeleteChannelMessage => self.delete(&caller, message_id),
+            ApiOperation::GetMessagingSessionEndpoint | ApiOperation::Unknown => {
+                Err(ServiceError::unknown_operation())
+            }
         }
     }
-    member("ClientRequestToken")
 }
 
 fn json_answer(status: u16, body: &Value) -> HttpResponse {
     HttpResponse::new(status, "application/json", body.to_string())
 }
 
-/// Adds what every answer of AWS's bears. SDKs set their clock by the date.
+/// Adds the headers of every AWS response. SDKs correct their clock by the date.
 fn complete(answer: HttpResponse, request_id: &str, now: OffsetDateTime) -> HttpResponse {
     let format = format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -704,9 +559,4 @@ fn request_id() -> String {
         ((random >> 48) & 0x3fff) | 0x8000,
         random & 0xffff_ffff_ffff
     )
-}
-
-/// As long as Chime's are.
-fn new_message_id() -> String {
-    format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..))
 }

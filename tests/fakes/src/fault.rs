@@ -1,28 +1,28 @@
-//! What a test can make go wrong with a GetChannelMessageStatus.
+//! Faults that a test can inject into GetChannelMessageStatus.
 
 use std::time::Duration;
 
 use crate::http::{HttpResponse, WireReply};
 use crate::service_error::ServiceError;
 
-/// The resource in the texts of faults that no request's own ids go into.
+/// The resource in the texts of faults that do not quote the request.
 const SOMEONE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone";
 const SOMEWHERE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/somewhere";
 
-/// What happens in place of the answer that a call should have had. A fault comes after the
-/// signature was found good: a wrong signature is always refused as such.
+/// What happens instead of the correct response. The signature is verified first: a wrong signature is
+/// always rejected as such.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: the answer as it should be.
+    /// No fault: the correct response.
     Pass,
-    /// The answer as it should be, asked for after this time.
+    /// The correct response, determined after this time.
     Latency(Duration),
     /// Another fault, after this time.
     After(Duration, Box<Fault>),
-    /// An error answer.
+    /// An error response.
     Error(ServiceError),
-    /// A response that Chime would never give, or would today not give. `x-amzn-RequestId` and
-    /// `content-length` are added.
+    /// A response that Chime does not send, or not today. `x-amzn-RequestId` and `content-length` are
+    /// added.
     Body {
         /// The HTTP status.
         status: u16,
@@ -35,7 +35,7 @@ pub enum Fault {
     Close,
     /// See [`WireReply::Reset`].
     Reset,
-    /// See [`WireReply::ResetInHead`]; the answer is the one that it should have been.
+    /// See [`WireReply::ResetInHead`], with the correct response.
     ResetInHead,
     /// See [`WireReply::ResetInBody`].
     ResetInBody,
@@ -45,18 +45,18 @@ pub enum Fault {
     Drip(Duration),
     /// See [`WireReply::Hang`].
     Hang,
-    /// See [`WireReply::Raw`]: bytes that are no HTTP.
+    /// See [`WireReply::Raw`]: bytes that are not HTTP.
     Raw(Vec<u8>),
-    /// See [`WireReply::ContentLength`]: ten bytes more than there are.
+    /// See [`WireReply::ContentLength`]: ten bytes more than the body has.
     LengthTooLong,
-    /// See [`WireReply::ContentLength`]: ten bytes less than there are, or 0.
+    /// See [`WireReply::ContentLength`]: ten bytes less than the body has, or 0.
     LengthTooShort,
     /// See [`WireReply::CloseAfter`].
     CloseAfter,
 }
 
 impl Fault {
-    /// Any error answer. Without a name it has no `x-amzn-ErrorType` and no `Code`.
+    /// Any error response. Without a name it has no `x-amzn-ErrorType` and no `Code`.
     pub fn error(status: u16, name: Option<&str>, message: &str) -> Fault {
         Fault::Error(ServiceError {
             status,
@@ -93,7 +93,7 @@ impl Fault {
         Fault::Error(ServiceError::throttled(SOMEONE))
     }
 
-    /// `ThrottlingException`, 429: how other layers of AWS throttle.
+    /// `ThrottlingException`, 429: the throttle of other layers of AWS.
     pub fn throttling() -> Fault {
         let message = format!("Rate exceeded for {SOMEONE}");
         Fault::error(429, Some("ThrottlingException"), &message)
@@ -109,7 +109,7 @@ impl Fault {
         Fault::Error(ServiceError::service_unavailable())
     }
 
-    /// `AccessDeniedException`, 403: IAM's.
+    /// `AccessDeniedException`, 403, from IAM.
     pub fn access_denied() -> Fault {
         Fault::Error(ServiceError::access_denied(SOMEWHERE))
     }
@@ -125,7 +125,7 @@ impl Fault {
         Fault::error(403, Some("UnrecognizedClientException"), message)
     }
 
-    /// `InvalidSignatureException`, 403, with the ARNs that AWS repeats in it.
+    /// `InvalidSignatureException`, 403, with the ARNs that AWS quotes in it.
     pub fn invalid_signature() -> Fault {
         let message = format!(
             "The request signature we calculated does not match the signature you provided. The \
@@ -147,7 +147,7 @@ impl Fault {
         Fault::error(403, Some("IncompleteSignatureException"), message)
     }
 
-    /// A page of a load balancer, with no name of an error in it.
+    /// An HTML page of a load balancer, without an error name.
     pub fn html(status: u16) -> Fault {
         Fault::body(
             status,
@@ -156,7 +156,7 @@ impl Fault {
         )
     }
 
-    /// 200, with any JSON or what should be JSON.
+    /// 200, with any text as JSON.
     pub fn json(body: impl Into<Vec<u8>>) -> Fault {
         Fault::body(200, "application/json", body)
     }
@@ -181,7 +181,7 @@ impl Fault {
         Fault::After(delay, Box::new(self))
     }
 
-    /// How long it waits before anything else, and what follows.
+    /// The delay, and the fault after it.
     pub(crate) fn delay(self) -> (Duration, Fault) {
         match self {
             Fault::Latency(delay) => (delay, Fault::Pass),
@@ -193,7 +193,7 @@ impl Fault {
         }
     }
 
-    /// What to reply, given what would be right.
+    /// The reply on the wire, made from the correct response.
     pub(crate) fn reply(self, right: impl FnOnce() -> HttpResponse) -> WireReply {
         match self {
             Fault::Pass | Fault::Latency(_) | Fault::After(..) => WireReply::Respond(right()),

@@ -1,7 +1,7 @@
-//! Messages, and what a channel flow makes of them.
+//! Messages, and the outcomes of channel flows.
 //!
-//! There is no flow that runs: what becomes of a message is settled when it is sent, and when it is
-//! asked about, the time since then decides how much of that shows.
+//! No flow runs. The outcome is fixed when a message is sent; the age of the message then decides
+//! whether it is still pending.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,28 @@ use serde_json::Value;
 
 use crate::service_error::ServiceError;
 
-/// What becomes of a message.
+/// The outcome of a channel flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowOutcome {
-    /// It has this status, and this detail, from the start. The status may be one that Chime has not.
+    /// This status and detail from the start. Chime need not know the status.
     Settled(String, Option<String>),
-    /// It stays `PENDING`.
+    /// `PENDING` forever.
     Pending,
-    /// It is `PENDING`, and something else later.
+    /// `PENDING`, and another status later.
     PendingThen {
-        /// How long it is pending.
+        /// How long the message is pending.
         after: Duration,
-        /// The status it then has.
+        /// The status after that.
         value: String,
-        /// The detail it then has.
+        /// The detail after that.
         detail: Option<String>,
     },
-    /// Asking about it is refused.
+    /// Requests for the status fail with this error.
     Refused(ServiceError),
 }
 
 impl FlowOutcome {
-    /// `PENDING` for so long, then `SENT`.
+    /// `PENDING` for this time, then `SENT`.
     pub fn sent_after(after: Duration) -> FlowOutcome {
         FlowOutcome::PendingThen {
             after,
@@ -44,14 +44,14 @@ impl FlowOutcome {
         FlowOutcome::Settled("SENT".into(), None)
     }
 
-    /// The outcome that a message's `Metadata` asks for:
+    /// The outcome that a message's `Metadata` chooses:
     /// `{"flow":{"outcome":"SENT|FAILED|DENIED|PENDING","afterMs":3000,"detail":"…"}}`, where `afterMs`
-    /// and `detail` may be left out; or, as `outcome`, the name of an error that asking about the
-    /// message ends in ([`ServiceError::named`]). `None` when it asks for nothing.
+    /// and `detail` are optional; or, as `outcome`, the name of the error that requests for the status
+    /// get ([`ServiceError::named`]). `None` if it chooses no outcome.
     ///
     /// # Errors
-    /// When there is a `flow` that cannot be understood; the text says why. A silent default would
-    /// look like a fault of the function under test.
+    /// If there is a `flow` that is not valid; the text says why. A silent default would look like a
+    /// bug in the function under test.
     pub fn from_metadata(metadata: &str) -> Result<Option<FlowOutcome>, String> {
         let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
             return Ok(None);
@@ -66,11 +66,16 @@ impl FlowOutcome {
         }
         let after = match members.get("afterMs") {
             None => DEFAULT_DELAY,
-            Some(ms) => Duration::from_millis(ms.as_u64().ok_or("flow.afterMs is no number")?),
+            Some(ms) => Duration::from_millis(ms.as_u64().ok_or("flow.afterMs is not a number")?),
         };
         let detail = match members.get("detail") {
             None => None,
-            Some(detail) => Some(detail.as_str().ok_or("flow.detail is no text")?.to_owned()),
+            Some(detail) => Some(
+                detail
+                    .as_str()
+                    .ok_or("flow.detail is not a string")?
+                    .to_owned(),
+            ),
         };
         match members.get("outcome").and_then(Value::as_str) {
             Some("PENDING") => Ok(Some(FlowOutcome::Pending)),
@@ -83,14 +88,13 @@ impl FlowOutcome {
                 .and_then(ServiceError::named)
                 .map(|service_error| Some(FlowOutcome::Refused(service_error)))
                 .ok_or_else(|| {
-                    "flow.outcome is none of SENT, FAILED, DENIED, PENDING and Chime's errors"
-                        .into()
+                    "flow.outcome must be SENT, FAILED, DENIED, PENDING or an error of Chime".into()
                 }),
         }
     }
 }
 
-/// How long a message is pending when nothing else was said.
+/// How long a message is pending by default.
 pub const DEFAULT_DELAY: Duration = Duration::from_secs(3);
 
 impl Default for FlowOutcome {
@@ -99,18 +103,18 @@ impl Default for FlowOutcome {
     }
 }
 
-/// A message, as a test puts it in place.
+/// A message of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The channel it is in.
     pub channel_arn: String,
-    /// The sub-channel it is in, when the channel is elastic.
+    /// The sub-channel it is in, if the channel is elastic.
     pub sub_channel_id: Option<String>,
     /// Its id.
     pub message_id: String,
-    /// The ARN of the user or bot that sent it: nobody else may ask about it.
+    /// The ARN of the user or bot that sent it. Others cannot request its status.
     pub sender: String,
-    /// What becomes of it, counted from when it is put in place.
+    /// Its outcome; the time starts when the test adds the message.
     pub outcome: FlowOutcome,
 }
 
@@ -119,7 +123,7 @@ pub struct Message {
 pub(crate) struct FlowStatus {
     pub(crate) value: String,
     pub(crate) detail: Option<String>,
-    /// Whether the flow came to this after a time, which is when Chime drops what was denied.
+    /// Whether the flow decided after a time. Chime then deletes a denied message.
     pub(crate) by_flow: bool,
 }
 
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_pending_until_its_time_has_come() {
+    fn messages_are_pending_until_their_flow_decides() {
         let sent = Instant::now();
         let outcome = FlowOutcome::sent_after(Duration::from_secs(3));
         let value = |ms| outcome.at(sent, sent + Duration::from_millis(ms)).value;
@@ -192,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn metadata_of_another_kind_chooses_nothing() {
+    fn other_metadata_chooses_no_outcome() {
         assert_eq!(FlowOutcome::from_metadata("free text"), Ok(None));
         assert_eq!(FlowOutcome::from_metadata(r#"{"a":1}"#), Ok(None));
     }
 
     #[test]
-    fn a_flow_that_cannot_be_understood_is_an_error_that_says_why() {
+    fn invalid_flows_are_errors_that_name_the_member() {
         for (text, named) in [
             (r#"{"flow":1}"#, "object"),
             (r#"{"flow":{}}"#, "outcome"),

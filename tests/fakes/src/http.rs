@@ -1,13 +1,13 @@
 //! An HTTP/1.1 server, small enough to misbehave on purpose.
 //!
-//! A library server keeps its promises: it never resets in the middle of a head, and never says a
-//! length that is not true. The code under test has to survive peers that do, so this server writes
-//! its own bytes. It speaks over TCP or TLS, keeps connections alive, and takes request bodies with
+//! A library server keeps to the protocol: it never resets in the middle of a head and never sends a
+//! wrong length. The code under test must survive servers that do, so this one writes its own bytes. It speaks over TCP or TLS, keeps connections alive, and takes request bodies with
 //! a `content-length` or in chunks.
 
 use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// More than any client of ours sends; enough to stop one that never ends its head.
+/// More than our clients send; enough to stop one that never ends its head.
 const MAX_HEAD: usize = 256 * 1024;
 const MAX_BODY: usize = 64 * 1024 * 1024;
 const MAX_HEADERS: usize = 128;
@@ -96,7 +96,7 @@ impl HttpRequest {
             .map_or(self.target.as_str(), |(path, _)| path)
     }
 
-    /// The query, undecoded and without its question mark; empty when there is none.
+    /// The query, undecoded and without its question mark; may be empty.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -155,7 +155,7 @@ pub enum WireReply {
     StallInBody(HttpResponse),
     /// Sends the answer one byte at a time, with this pause before each.
     Drip(HttpResponse, Duration),
-    /// Says nothing until the client leaves or the server stops.
+    /// Sends nothing until the client leaves or the server stops.
     Hang,
     /// Sends these bytes in place of a response, and closes.
     Raw(Vec<u8>),
@@ -213,20 +213,38 @@ impl From<HttpResponse> for WireReply {
     }
 }
 
-/// Is told how an exchange ends: `finishing` and then dropped just before the last bytes of the
-/// reply go out, so that a client that has its answer finds the record complete; or dropped untold
-/// when the client left or the server stopped first.
+/// Observes how an exchange ends. Just before the last bytes of the reply go out, `finishing` is
+/// called and the observer is dropped, so the record is complete when the client has its response. If
+/// the client leaves or the server stops first, it is only dropped.
 pub trait ReplyObserver: Send {
     /// The last bytes of the reply are about to go out.
     fn finishing(&mut self, at: Instant);
 }
 
-/// A reply, and who wants to know how it ends.
+/// A connection after the server has switched protocols.
+pub struct Upgraded {
+    /// The connection, plain or encrypted.
+    pub stream: Box<dyn Duplex>,
+    /// Bytes that were read after the request and belong to the new protocol.
+    pub unread: Vec<u8>,
+}
+
+/// A byte stream in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
+/// The code that serves a connection after a 101. The connection closes when its future ends.
+pub type Upgrade = Box<dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// A reply and its observer.
 pub struct ObservedReply {
-    /// What to do.
+    /// The reply.
     pub reply: WireReply,
-    /// Who wants to know.
+    /// The observer.
     pub observer: Option<Box<dyn ReplyObserver>>,
+    /// The protocol that follows the reply, which is then a 101.
+    pub upgrade: Option<Upgrade>,
 }
 
 impl From<WireReply> for ObservedReply {
@@ -234,6 +252,7 @@ impl From<WireReply> for ObservedReply {
         ObservedReply {
             reply,
             observer: None,
+            upgrade: None,
         }
     }
 }
@@ -431,7 +450,7 @@ enum AfterReply {
 
 async fn converse<W, H, F>(wire: W, id: u64, keep_alive: Duration, handler: &H) -> io::Result<()>
 where
-    W: WireStream,
+    W: WireStream + 'static,
     H: Fn(HttpRequest) -> F,
     F: Future,
     F::Output: Into<ObservedReply>,
@@ -465,10 +484,17 @@ where
             Err(error) => return Err(error),
         };
         let bodiless = request.method == "HEAD";
-        let watched = tokio::select! {
+        let mut watched: ObservedReply = tokio::select! {
             output = handler(request) => output.into(),
             () = connection.left() => return Ok(()),
         };
+        if let Some(upgrade) = watched.upgrade.take() {
+            connection.perform(watched, false, true).await?;
+            let Connection { wire, unread } = connection;
+            let stream = Box::new(wire);
+            upgrade(Upgraded { stream, unread }).await;
+            return Ok(());
+        }
         if connection.perform(watched, last, bodiless).await? == AfterReply::End {
             return Ok(());
         }
@@ -643,6 +669,7 @@ impl<W: WireStream> Connection<W> {
         let ObservedReply {
             mut reply,
             mut observer,
+            ..
         } = watched;
         while let WireReply::After(delay, then) = reply {
             if !self.pause(delay).await {
@@ -735,7 +762,7 @@ impl<W: WireStream> Connection<W> {
         }
     }
 
-    /// Writes everything, and tells the observer before the last piece.
+    /// Writes everything, and calls the observer before the last piece.
     async fn write(
         &mut self,
         bytes: &[u8],
@@ -761,14 +788,14 @@ fn finish(observer: &mut Option<Box<dyn ReplyObserver>>) {
     }
 }
 
-/// FlowStatus line and headers, with the body's own length or another one.
+/// Status line and headers, with the body's own length or another one.
 fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     for (name, value) in &answer.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    // These two never have a body, and a length would announce one.
-    if answer.status != 204 && answer.status != 304 {
+    // These never have a body, and a length would announce one.
+    if !matches!(answer.status, 101 | 204 | 304) {
         let length = length.unwrap_or(answer.body.len());
         text.push_str(&format!("content-length: {length}\r\n"));
     }
@@ -789,6 +816,7 @@ fn whole(answer: &HttpResponse, last: bool, bodiless: bool, length: Option<usize
 
 fn reason(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         200 => "OK",
         201 => "Created",
         202 => "Accepted",

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::http::HttpResponse;
 use crate::sigv4::SignatureError;
 
-/// An ARN of a role, as it stands in IAM's texts.
+/// An ARN of a role, as in IAM's texts.
 const ROLE: &str =
     "arn:aws:sts::111122223333:assumed-role/message-status-role/chime-message-status";
 
@@ -17,7 +17,7 @@ pub struct ServiceError {
     /// The HTTP status.
     pub status: u16,
     /// The exception's name, for `x-amzn-ErrorType`. None: no such header and no `Code`, so that
-    /// SDKs have nothing to tell the error by.
+    /// SDKs cannot identify the error.
     pub name: Option<String>,
     /// The text.
     pub message: String,

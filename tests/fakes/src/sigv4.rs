@@ -1,4 +1,4 @@
-//! AWS Signature Version 4, the verifying side, written from its public description.
+//! AWS Signature Version 4 in headers and in URLs, written from its public description.
 //!
 //! Only primitives come from a library: with the SDK's own signer on both sides, a mistake would
 //! agree with itself.
@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use ring::{digest, hmac};
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
@@ -15,6 +16,8 @@ use crate::http::HttpRequest;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How far the signature's date may be from ours, in both directions.
 const MAX_SKEW: Duration = Duration::minutes(5);
+/// The query parameter that a signature in a URL does not cover.
+const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 
 /// The one pair of credentials that is good here.
 #[derive(Clone, Debug)]
@@ -23,7 +26,7 @@ pub struct Credentials {
     pub access_key_id: String,
     /// The secret access key.
     pub secret_access_key: String,
-    /// With one, a request must bear it in `x-amz-security-token`; without, must not bear any.
+    /// If set, requests must have it in `x-amz-security-token`; otherwise they must have none.
     pub session_token: Option<String>,
     /// Whether the session is over: every request is refused as expired.
     pub expired: bool,
@@ -44,7 +47,7 @@ pub struct Verifier {
 /// over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignatureError {
-    /// There is no signature at all.
+    /// The request is not signed.
     MissingAuthenticationToken,
     /// There is one, and parts of it are missing or unreadable: AWS names them.
     IncompleteSignature(String),
@@ -95,8 +98,8 @@ impl fmt::Display for SignatureError {
 
 impl std::error::Error for SignatureError {}
 
-/// The parts of an `AuthorizationHeader` header.
-struct AuthorizationHeader<'a> {
+/// The parts of a signature, from the `Authorization` header or from the query.
+struct SignatureParts<'a> {
     access_key_id: &'a str,
     date: &'a str,
     region: &'a str,
@@ -114,19 +117,116 @@ impl Verifier {
         let header = request
             .header("authorization")
             .ok_or(SignatureError::MissingAuthenticationToken)?;
-        let authorization = AuthorizationHeader::parse(header)?;
+        let authorization = SignatureParts::parse(header)?;
         let amz_date = request.header("x-amz-date").ok_or_else(|| {
             SignatureError::IncompleteSignature(format!(
                 "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
                  header. Authorization={ALGORITHM}"
             ))
         })?;
-        self.check_client(request, &authorization)?;
+        let session_token = request.header("x-amz-security-token");
+        self.check_client(session_token, &authorization)?;
         self.check_scope(&authorization, amz_date)?;
-        check_date(amz_date, now)?;
+        check_date(amz_date, MAX_SKEW, now)?;
         check_signed_headers(request, &authorization.signed_headers)?;
+        self.check_signature(request, request.query(), amz_date, &authorization)
+    }
 
-        let canonical = canonical_request(request, &authorization.signed_headers)?;
+    /// Whether the request's URL was signed with our credentials and has not expired.
+    ///
+    /// # Errors
+    /// The first reason to refuse it.
+    pub fn verify_url(&self, request: &HttpRequest, now: SystemTime) -> Result<(), SignatureError> {
+        let parameters = query_parameters(request.query());
+        let parameter = |name: &str| {
+            let mut values = parameters.iter().filter(|(n, _)| n == name);
+            values.next().map(|(_, value)| value.as_str())
+        };
+        let signature =
+            parameter(SIGNATURE_PARAMETER).ok_or(SignatureError::MissingAuthenticationToken)?;
+        let required = |name: &str| {
+            parameter(name).ok_or_else(|| {
+                let text = format!("AWS query-string parameters must include '{name}'.");
+                SignatureError::IncompleteSignature(text)
+            })
+        };
+        if required("X-Amz-Algorithm")? != ALGORITHM {
+            let text = format!("X-Amz-Algorithm must be {ALGORITHM}.");
+            return Err(SignatureError::IncompleteSignature(text));
+        }
+        let parts = SignatureParts::new(
+            required("X-Amz-Credential")?,
+            required("X-Amz-SignedHeaders")?,
+            signature,
+        )?;
+        let amz_date = required("X-Amz-Date")?;
+        let lifetime = required("X-Amz-Expires")?.parse().map_err(|_| {
+            SignatureError::IncompleteSignature("X-Amz-Expires should be a number.".into())
+        })?;
+        self.check_client(parameter("X-Amz-Security-Token"), &parts)?;
+        self.check_scope(&parts, amz_date)?;
+        check_date(amz_date, Duration::seconds(lifetime), now)?;
+        check_signed_headers(request, &parts.signed_headers)?;
+        self.check_signature(request, &unsigned_query(request.query()), amz_date, &parts)
+    }
+
+    /// A path and query that are signed for `GET` on this host for so many seconds.
+    pub fn signed_url(
+        &self,
+        host: &str,
+        path: &str,
+        parameters: &[(&str, &str)],
+        seconds: u32,
+        now: SystemTime,
+    ) -> String {
+        let amz_date = OffsetDateTime::from(now)
+            .format(DATE_FORMAT)
+            .unwrap_or_default();
+        let (day, _) = amz_date.split_once('T').unwrap_or_default();
+        let credential = format!(
+            "{}/{day}/{}/{}/aws4_request",
+            self.credentials.access_key_id, self.region, self.service
+        );
+        let seconds = seconds.to_string();
+        let mut all = vec![
+            ("X-Amz-Algorithm", ALGORITHM),
+            ("X-Amz-Credential", &credential),
+            ("X-Amz-Date", &amz_date),
+            ("X-Amz-Expires", &seconds),
+            ("X-Amz-SignedHeaders", "host"),
+        ];
+        if let Some(token) = &self.credentials.session_token {
+            all.push(("X-Amz-Security-Token", token));
+        }
+        all.extend(parameters);
+        let query: Vec<String> = all
+            .iter()
+            .map(|(name, value)| {
+                format!("{}={}", encode(name.as_bytes()), encode(value.as_bytes()))
+            })
+            .collect();
+        let query = canonical_query(&query.join("&"));
+        let no_body = to_hex(digest::digest(&digest::SHA256, b"").as_ref());
+        let canonical = format!(
+            "GET\n{}\n{query}\nhost:{host}\n\nhost\n{no_body}",
+            canonical_path(path)
+        );
+        let to_sign = string_to_sign(&amz_date, &self.region, &self.service, &canonical);
+        let signature = hmac::sign(&self.signing_key(day), to_sign.as_bytes());
+        format!(
+            "{path}?{query}&{SIGNATURE_PARAMETER}={}",
+            to_hex(signature.as_ref())
+        )
+    }
+
+    fn check_signature(
+        &self,
+        request: &HttpRequest,
+        query: &str,
+        amz_date: &str,
+        authorization: &SignatureParts<'_>,
+    ) -> Result<(), SignatureError> {
+        let canonical = canonical_request(request, query, &authorization.signed_headers)?;
         let to_sign = string_to_sign(amz_date, &self.region, &self.service, &canonical);
         let key = self.signing_key(authorization.date);
         // `verify` wants raw bytes and takes the same time wherever they differ.
@@ -144,7 +244,7 @@ impl Verifier {
         )))
     }
 
-    /// The `AuthorizationHeader` header that belongs to a request, over the named headers (in lower case
+    /// The `Authorization` header that belongs to a request, over the named headers (in lower case
     /// and sorted), for tests that send requests by hand.
     ///
     /// # Errors
@@ -159,7 +259,7 @@ impl Verifier {
             .header("x-amz-date")
             .filter(|date| date.is_ascii() && date.len() > 8)
             .ok_or_else(|| SignatureError::IncompleteSignature("no x-amz-date".into()))?;
-        let canonical = canonical_request(request, signed_headers)?;
+        let canonical = canonical_request(request, request.query(), signed_headers)?;
         let to_sign = string_to_sign(amz_date, &self.region, &self.service, &canonical);
         let signature = hmac::sign(&self.signing_key(&amz_date[..8]), to_sign.as_bytes());
         Ok(format!(
@@ -175,13 +275,13 @@ impl Verifier {
 
     fn check_client(
         &self,
-        request: &HttpRequest,
-        authorization: &AuthorizationHeader<'_>,
+        session_token: Option<&str>,
+        authorization: &SignatureParts<'_>,
     ) -> Result<(), SignatureError> {
         if authorization.access_key_id != self.credentials.access_key_id {
             return Err(SignatureError::UnrecognizedClient);
         }
-        if request.header("x-amz-security-token") != self.credentials.session_token.as_deref() {
+        if session_token != self.credentials.session_token.as_deref() {
             return Err(SignatureError::UnrecognizedClient);
         }
         if self.credentials.expired {
@@ -192,7 +292,7 @@ impl Verifier {
 
     fn check_scope(
         &self,
-        authorization: &AuthorizationHeader<'_>,
+        authorization: &SignatureParts<'_>,
         amz_date: &str,
     ) -> Result<(), SignatureError> {
         let mut faults = Vec::new();
@@ -232,8 +332,8 @@ impl Verifier {
     }
 }
 
-impl<'a> AuthorizationHeader<'a> {
-    fn parse(header: &'a str) -> Result<AuthorizationHeader<'a>, SignatureError> {
+impl<'a> SignatureParts<'a> {
+    fn parse(header: &'a str) -> Result<SignatureParts<'a>, SignatureError> {
         let parts = header.strip_prefix(ALGORITHM).unwrap_or_default();
         let part = |name: &str| {
             parts
@@ -260,6 +360,14 @@ impl<'a> AuthorizationHeader<'a> {
                 "{missing}Authorization={ALGORITHM}"
             )));
         };
+        SignatureParts::new(credential, signed, signature)
+    }
+
+    fn new(
+        credential: &'a str,
+        signed: &'a str,
+        signature: &'a str,
+    ) -> Result<SignatureParts<'a>, SignatureError> {
         let scope: Vec<&str> = credential.split('/').collect();
         let [access_key_id, date, region, service, "aws4_request"] = scope[..] else {
             return Err(SignatureError::IncompleteSignature(format!(
@@ -267,7 +375,7 @@ impl<'a> AuthorizationHeader<'a> {
                  keyid/date/region/service/term, got '{credential}'"
             )));
         };
-        Ok(AuthorizationHeader {
+        Ok(SignatureParts {
             access_key_id,
             date,
             region,
@@ -278,9 +386,11 @@ impl<'a> AuthorizationHeader<'a> {
     }
 }
 
-fn check_date(amz_date: &str, now: SystemTime) -> Result<(), SignatureError> {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let signed_at = PrimitiveDateTime::parse(amz_date, format)
+const DATE_FORMAT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]T[hour][minute][second]Z");
+
+fn check_date(amz_date: &str, lifetime: Duration, now: SystemTime) -> Result<(), SignatureError> {
+    let signed_at = PrimitiveDateTime::parse(amz_date, DATE_FORMAT)
         .map_err(|_| {
             SignatureError::IncompleteSignature(format!(
                 "Date must be in ISO-8601 'basic format'. Got '{amz_date}'. See \
@@ -289,12 +399,13 @@ fn check_date(amz_date: &str, now: SystemTime) -> Result<(), SignatureError> {
         })?
         .assume_utc();
     let now = OffsetDateTime::from(now);
-    let text = |at: OffsetDateTime| at.format(format).unwrap_or_default();
-    if signed_at < now - MAX_SKEW {
+    let text = |at: OffsetDateTime| at.format(DATE_FORMAT).unwrap_or_default();
+    if signed_at < now - lifetime {
         return Err(SignatureError::InvalidSignature(format!(
-            "Signature expired: {amz_date} is now earlier than {} ({} - 5 min.)",
-            text(now - MAX_SKEW),
-            text(now)
+            "Signature expired: {amz_date} is now earlier than {} ({} - {} s.)",
+            text(now - lifetime),
+            text(now),
+            lifetime.whole_seconds()
         )));
     }
     if signed_at > now + MAX_SKEW {
@@ -322,7 +433,11 @@ fn check_signed_headers(request: &HttpRequest, signed: &[&str]) -> Result<(), Si
     Ok(())
 }
 
-fn canonical_request(request: &HttpRequest, signed: &[&str]) -> Result<String, SignatureError> {
+fn canonical_request(
+    request: &HttpRequest,
+    query: &str,
+    signed: &[&str],
+) -> Result<String, SignatureError> {
     let mut headers = String::new();
     for name in signed {
         let values: Vec<String> = request.headers(name).map(collapsed).collect();
@@ -340,7 +455,7 @@ fn canonical_request(request: &HttpRequest, signed: &[&str]) -> Result<String, S
         "{}\n{}\n{}\n{headers}\n{}\n{payload}",
         request.method,
         canonical_path(request.path()),
-        canonical_query(request.query()),
+        canonical_query(query),
         signed.join(";")
     ))
 }
@@ -376,6 +491,26 @@ fn canonical_path(path: &str) -> String {
         ""
     };
     format!("/{}{end}", segments.join("/"))
+}
+
+/// The query without its signature, which cannot cover itself.
+fn unsigned_query(query: &str) -> String {
+    let signature = format!("{SIGNATURE_PARAMETER}=");
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.starts_with(&signature))
+        .collect();
+    kept.join("&")
+}
+
+/// Names and values of a query, decoded, in order.
+pub(crate) fn query_parameters(query: &str) -> Vec<(String, String)> {
+    let text = |part: &str| String::from_utf8_lossy(&decode(part)).into_owned();
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
 }
 
 fn canonical_query(query: &str) -> String {
@@ -659,7 +794,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_good_for_five_minutes_on_either_side() {
+    fn signatures_are_valid_five_minutes_before_and_after_their_date() {
         let verifier = verifier("chime");
         let request = signed_with(&verifier, &SIGNED);
         let minutes = |n: u64| std::time::Duration::from_secs(60 * n);
@@ -746,5 +881,95 @@ mod tests {
     #[test]
     fn a_broken_escape_is_left_as_it_is() {
         assert_eq!(decode("a%2Fb%zz%2"), b"a/b%zz%2");
+    }
+
+    fn signed_get(verifier: &Verifier, seconds: u32) -> HttpRequest {
+        let parameters = [("userArn", BEARER), ("sessionId", "a b")];
+        let target = verifier.signed_url("localhost:1", "/connect", &parameters, seconds, noon());
+        request("GET", &target, &[("Host", "localhost:1")], "")
+    }
+
+    /// From the AWS documentation of signatures in the query, for Amazon S3.
+    #[test]
+    fn the_url_published_by_aws_is_signed_as_published() {
+        let mut verifier = verifier("s3");
+        verifier.credentials.access_key_id = "AKIAIOSFODNN7EXAMPLE".into();
+        verifier.credentials.secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into();
+        let canonical = "GET\n/test.txt\n\
+            X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2F\
+            us-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&\
+            X-Amz-SignedHeaders=host\nhost:examplebucket.s3.amazonaws.com\n\nhost\n\
+            UNSIGNED-PAYLOAD";
+        let to_sign = string_to_sign("20130524T000000Z", "us-east-1", "s3", canonical);
+        let signature = hmac::sign(&verifier.signing_key("20130524"), to_sign.as_bytes());
+        assert_eq!(
+            to_hex(signature.as_ref()),
+            "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+        );
+        // S3 alone leaves the payload unsigned; everything before it is the same.
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_369_353_600);
+        let url = verifier.signed_url(
+            "examplebucket.s3.amazonaws.com",
+            "/test.txt",
+            &[],
+            86_400,
+            at,
+        );
+        let query = canonical.split('\n').nth(2).unwrap();
+        assert!(url.starts_with(&format!("/test.txt?{query}&X-Amz-Signature=")));
+    }
+
+    #[test]
+    fn signed_urls_verify_and_no_part_can_be_changed() {
+        let verifier = verifier("chime");
+        let good = signed_get(&verifier, 10);
+        assert_eq!(verifier.verify_url(&good, noon()), Ok(()));
+        type Tamper = fn(&mut HttpRequest);
+        let changes: [(&str, Tamper); 6] = [
+            ("method", |r| r.method = "POST".into()),
+            ("path", |r| {
+                r.target = r.target.replace("/connect", "/other")
+            }),
+            ("user", |r| {
+                r.target = r.target.replace("user%2Fu", "user%2Fv")
+            }),
+            ("another parameter", |r| {
+                r.target.push_str("&prefetch-on=connect")
+            }),
+            ("lifetime", |r| {
+                r.target = r.target.replace("Expires=10", "Expires=99")
+            }),
+            ("host", |r| set(r, "host", "localhost:2")),
+        ];
+        for (part, change) in changes {
+            let mut tampered = good.clone();
+            change(&mut tampered);
+            let error = verifier.verify_url(&tampered, noon()).unwrap_err();
+            assert_eq!(error.name(), "InvalidSignatureException", "{part}");
+        }
+    }
+
+    #[test]
+    fn signed_urls_expire_after_their_lifetime() {
+        let verifier = verifier("chime");
+        let request = signed_get(&verifier, 10);
+        let seconds = std::time::Duration::from_secs;
+        assert_eq!(verifier.verify_url(&request, noon() + seconds(10)), Ok(()));
+        let error = verifier.verify_url(&request, noon() + seconds(11));
+        assert!(error.unwrap_err().to_string().contains("Signature expired"));
+    }
+
+    #[test]
+    fn urls_without_a_complete_signature_are_refused() {
+        let verifier = verifier("chime");
+        let mut request = signed_get(&verifier, 10);
+        request.target = request.target.replace("X-Amz-Date", "X-Other");
+        let error = verifier.verify_url(&request, noon()).unwrap_err();
+        assert_eq!(error.name(), "IncompleteSignatureException");
+        request.target = "/connect?userArn=u".into();
+        assert_eq!(
+            verifier.verify_url(&request, noon()),
+            Err(SignatureError::MissingAuthenticationToken)
+        );
     }
 }

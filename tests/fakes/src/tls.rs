@@ -1,6 +1,6 @@
 //! A throw-away certificate authority, and a certificate for loopback that it has signed.
 //!
-//! Made anew for each server, kept in memory only: there is no key file to leak or to expire.
+//! Created for each server and kept in memory only: no key file can leak or expire.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 
-/// A certificate authority that nobody trusts until told to, and a server identity signed by it.
+/// A certificate authority that no client trusts by default, and a server identity signed by it.
 #[derive(Clone, Debug)]
 pub struct Authority {
     ca_pem: String,

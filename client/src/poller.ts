@@ -1,0 +1,169 @@
+import type { Message, MessageStatusClient, MessageStatusResult } from './client.js';
+
+/** One message whose status is polled. */
+export interface Poll {
+  readonly message: Message;
+  /** When to request it next, on the clock of `now()`. */
+  due: number;
+  /** Called when a request for it starts. */
+  onRequest?(): void;
+  /** Gets each result. The poller has set `due`; `onResult` may change that, or remove the poll. */
+  onResult(result: MessageStatusResult): void;
+
+  /** When it was added. */
+  since?: number;
+  /** Failures in a row. */
+  failures?: number;
+  isOffline?: boolean;
+}
+
+export interface Poller {
+  /** False if the message is polled already. */
+  add(poll: Poll, due: number): boolean;
+  remove(poll: Poll): void;
+  /** To be called after a change of `due`. */
+  update(): void;
+}
+
+/** The monotonic clock. `Date` jumps when the user or the network sets the time. */
+export const now = () => performance.now();
+
+/** Most messages of one request. */
+export const BATCH_SIZE = 20;
+/** Milliseconds in which messages are gathered for one request. */
+const GATHER = 50;
+/** Least milliseconds between two requests for a message. */
+const MIN_PAUSE = 500;
+/** Most milliseconds between two attempts after failures. */
+const MAX_PAUSE = 30_000;
+/** Most milliseconds of a retry-after. */
+const MAX_RETRY_AFTER = 3_600_000;
+/** Milliseconds until a pending message is requested again, before jitter. */
+const PENDING_PAUSE = 2000;
+/** Most milliseconds until then, unless the endpoint says more. */
+const MAX_PENDING_PAUSE = 60_000;
+/** A request takes along messages that are due within this time. */
+const EARLY = 5000;
+/** The wait while messages are new. Others often follow soon and would have to wait for the end. */
+const SHORT_WAIT = 3000;
+/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
+const MAX_WAIT = 25_000;
+
+/**
+ * Polls messages in shared requests: one request at a time, up to 20 messages each, the longest
+ * overdue first. Each message has its own backoff, so a failing message does not delay the others.
+ * With `waits`, the endpoint holds a request open until there is a result.
+ */
+export function createPoller(
+  client: Pick<MessageStatusClient, 'getMany'>,
+  waits: boolean,
+): Poller {
+  const polls = new Set<Poll>();
+  let request: { batch: Poll[]; wait: number; controller: AbortController } | undefined;
+  let timeout: ReturnType<typeof setTimeout> | undefined;
+  let timeoutAt = Infinity;
+
+  const overdue = (early = 0) =>
+    [...polls].filter(({ due, failures }) => due <= now() + (failures ? 0 : early)).sort((a, b) => a.due - b.due);
+
+  const cancel = (due: number) => {
+    request?.batch.forEach((poll) => (poll.due = due));
+    request?.controller.abort();
+    request = undefined;
+  };
+
+  const update = () => {
+    if (request) {
+      const { batch, wait } = request;
+      // A new message is not kept waiting by a long wait for others.
+      if (wait <= SHORT_WAIT || overdue().every((poll) => batch.includes(poll))) return;
+      cancel(now());
+    }
+    const next = globalThis.document?.hidden ? Infinity : Math.min(...[...polls].map(({ due }) => due));
+    if (next < timeoutAt || next === Infinity) {
+      clearTimeout(timeout);
+      timeoutAt = next;
+      if (next < Infinity) timeout = setTimeout(start, Math.max(next - now(), GATHER));
+    }
+  };
+
+  const start = async () => {
+    timeoutAt = Infinity;
+    if (!overdue().length) return update();
+    const batch = overdue(EARLY).slice(0, BATCH_SIZE);
+    // Others are not kept waiting.
+    const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
+    const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
+    const wait = waits ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, ...limits)) : 0;
+    const current = { batch, wait, controller: new AbortController() };
+    request = current;
+    const messages = batch.map((poll) => {
+      poll.onRequest?.();
+      return poll.message;
+    });
+    const results = await client
+      .getMany(messages, { wait: wait / 1000, until: 'any', signal: current.controller.signal })
+      // What the token function threw is not retryable either.
+      .catch((problem): MessageStatusResult[] => messages.map(({ messageId }) => ({ messageId, problem })));
+    if (request !== current) return;
+    // From here on it is over, and `onResult` cannot cancel it.
+    current.wait = 0;
+    const isEarly = results.some(({ status, problem }) => (problem ? !problem.retryable : status !== 'PENDING'));
+    batch.forEach((poll, i) => {
+      const result = results[i] as MessageStatusResult;
+      poll.due = now() + pause(poll, result, isEarly);
+      if (polls.has(poll)) poll.onResult(result);
+    });
+    request = undefined;
+    update();
+  };
+
+  /** The network is back. A request that is in flight may hang in a dead connection. */
+  const onOnline = () => {
+    const due = now() + MIN_PAUSE;
+    cancel(due);
+    for (const poll of polls) {
+      if (poll.isOffline) poll.due = Math.min(poll.due, due);
+    }
+    update();
+  };
+
+  /** React Native and Node have neither `document` nor these events. */
+  const listen = (method: 'addEventListener' | 'removeEventListener') => {
+    globalThis[method]?.('online', onOnline);
+    globalThis.document?.[method]?.('visibilitychange', update);
+  };
+
+  return {
+    add(poll, due) {
+      if (polls.has(poll)) return false;
+      if (!polls.size) listen('addEventListener');
+      poll.due = due;
+      poll.since = now();
+      polls.add(poll);
+      update();
+      return true;
+    },
+    remove(poll) {
+      if (polls.delete(poll) && !polls.size) listen('removeEventListener');
+      if (!request?.batch.some((poll) => polls.has(poll))) cancel(0);
+      update();
+    },
+    update,
+  };
+}
+
+/** Milliseconds until the next request for a message. */
+function pause(poll: Poll, result: MessageStatusResult, isEarly: boolean): number {
+  const { problem } = result;
+  const retryAfter = Math.min(MAX_RETRY_AFTER, 1000 * ((problem ?? result).retryAfter ?? 0));
+  poll.isOffline = problem?.status === 0;
+  poll.failures = problem ? (poll.failures ?? 0) + 1 : 0;
+  // The response came early because of another message, so its retry-after does not apply.
+  if (!problem && isEarly) return MIN_PAUSE;
+  const ms = problem
+    ? Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** poll.failures)
+    // A message that is pending for long is not decided within seconds.
+    : Math.max(PENDING_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
+  return Math.max(MIN_PAUSE, retryAfter, ms * (0.5 + Math.random() / 2));
+}
