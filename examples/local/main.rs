@@ -52,13 +52,16 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let ports = Ports::from_arguments(std::env::args().skip(1))?;
-    let fake = Arc::new(
-        FakeChime::start(Options {
-            http: on_loopback(ports.chime),
-            ..Options::default()
-        })
-        .await?,
-    );
+    let mut options = Options {
+        http: on_loopback(ports.chime),
+        ..Options::default()
+    };
+    // An emulator of AWS chooses the access key that its functions sign with.
+    if let Ok(key) = std::env::var("FAKE_CHIME_ACCESS_KEY_ID") {
+        options.credentials.access_key_id = key;
+    }
+    let accepted = options.credentials.clone();
+    let fake = Arc::new(FakeChime::start(options).await?);
     let channel = format!("{APP_INSTANCE}/channel/{CHANNEL}");
     fake.put(Message {
         channel_arn: channel.clone(),
@@ -72,11 +75,10 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let page = page::serve(on_loopback(ports.page), Arc::clone(&settings)).await?;
     let origins = origins(page.addr().port());
 
-    let options = Options::default().credentials;
     let credentials = Credentials::new(
-        options.access_key_id,
-        options.secret_access_key,
-        options.session_token,
+        accepted.access_key_id,
+        accepted.secret_access_key,
+        accepted.session_token,
         None,
         "local",
     );
