@@ -96,7 +96,7 @@ fn the_rest_apis_own_responses_are_problems_of_the_function() {
             assert_eq!(body["status"], problem.status().as_u16(), "{kind}");
             assert_eq!(response["statusCode"], body["status"], "{kind}");
         }
-        assert_eq!(body["requestId"], "$context.extendedRequestId", "{kind}");
+        assert_eq!(body["requestId"], "$context.requestId", "{kind}");
         assert!(body["detail"].is_string(), "{kind}");
         let header = |name: &str| {
             let value = &response["responseParameters"][format!("gatewayresponse.header.{name}")];
