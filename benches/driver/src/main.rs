@@ -5,6 +5,11 @@ mod compare;
 mod function;
 mod growth;
 mod instructions;
+mod lag;
+/// The function's own polling, on a clock that jumps.
+#[path = "../../../src/settle.rs"]
+#[allow(dead_code)]
+mod settle;
 mod waits;
 
 use std::path::Path;
@@ -14,7 +19,7 @@ use function::{Outcome, Roots};
 use serde_json::Value;
 
 const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY \
-    | profile BINARY ROOTS ANSWERS FILE | waits BINARY | growth BINARY";
+    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] | waits BINARY | growth BINARY";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,6 +47,8 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
             Ok(Value::Null)
         }
         ["waits", binary] => waits::measure(Path::new(binary)).await,
+        ["lag"] => lag::simulated(),
+        ["lag", binary] => lag::measured(Path::new(binary)).await,
         ["growth", binary] => growth::measure(Path::new(binary)).await,
         _ => Err(USAGE.into()),
     }
