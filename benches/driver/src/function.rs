@@ -136,14 +136,14 @@ pub fn get(sub: &str, message_id: &str, rest: &str) -> Outcome<String> {
     Ok(event.to_string())
 }
 
-/// A `POST` for many messages.
-pub fn post(sub: &str, message_ids: &[String]) -> Outcome<String> {
+/// A `POST` for many messages, with such a query.
+pub fn post(sub: &str, message_ids: &[String], query: &str) -> Outcome<String> {
     let mut event: Value = serde_json::from_str(&get(sub, "", "")?)?;
     let messages: Vec<_> = message_ids
         .iter()
         .map(|id| json!({"channelArn": channel(), "messageId": id}))
         .collect();
-    event["rawQueryString"] = "".into();
+    event["rawQueryString"] = query.into();
     event["requestContext"]["http"]["method"] = "POST".into();
     event["headers"]["content-type"] = "application/json".into();
     event["body"] = json!({ "messages": messages }).to_string().into();
@@ -180,13 +180,18 @@ impl Function {
         .map_err(|_| format!("it never came to rest; its log: {:?}", self.0.log()))?
     }
 
-    /// The body of a 200 answer.
-    pub async fn ask(&self, event: String) -> Outcome<Value> {
+    /// Makes a request and takes whatever well-formed response comes.
+    pub async fn any_response(&self, event: String) -> Outcome<Value> {
         let reply = self.0.invoke(event, Some(DEADLINE)).await;
         let Reply::Response(response) = &reply else {
             return Err(format!("no answer: {reply:?}; its log: {:?}", self.0.log()).into());
         };
-        let response: Value = serde_json::from_slice(response)?;
+        Ok(serde_json::from_slice(response)?)
+    }
+
+    /// The body of a 200 answer.
+    pub async fn ask(&self, event: String) -> Outcome<Value> {
+        let response = self.any_response(event).await?;
         match (response["statusCode"].as_u64(), response["body"].as_str()) {
             (Some(200), Some(body)) => Ok(serde_json::from_str(body)?),
             _ => Err(format!("a wrong answer: {response}; its log: {:?}", self.0.log()).into()),
@@ -211,10 +216,24 @@ impl Function {
 
     /// The most memory that it had at any time, in KiB.
     pub fn peak_memory(&self) -> Outcome<i64> {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has now, in KiB.
+    pub fn memory(&self) -> Outcome<i64> {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> Outcome<i64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|text| text.split_whitespace().next());
-        Ok(peak.ok_or("no VmHWM")?.parse()?)
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.and_then(|text| text.split_whitespace().next());
+        Ok(value.ok_or_else(|| format!("no {name}"))?.parse()?)
+    }
+
+    /// Begins its log again, so that a long run does not keep all of it here.
+    pub fn forget_log(&self) {
+        self.0.forget_log();
     }
 
     /// Asks it to end, and waits until it has.

@@ -4,12 +4,14 @@
 mod compare;
 mod function;
 mod growth;
+mod held;
 mod instructions;
 mod lag;
 /// The function's own polling, on a clock that jumps.
 #[path = "../../../src/settle.rs"]
 #[allow(dead_code)]
 mod settle;
+mod memory;
 mod waits;
 
 use std::path::Path;
@@ -19,7 +21,8 @@ use function::{Outcome, Roots};
 use serde_json::Value;
 
 const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY \
-    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] | waits BINARY | growth BINARY";
+    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] \
+    | held BINARY | memory BINARY INVOCATIONS | waits BINARY WAITS MEMORY_MIB | growth BINARY";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -46,7 +49,13 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
             instructions::profile(Path::new(binary), roots, answers, Path::new(file)).await?;
             Ok(Value::Null)
         }
-        ["waits", binary] => waits::measure(Path::new(binary)).await,
+        ["held", binary] => held::measure(Path::new(binary)).await,
+        ["memory", binary, invocations] => {
+            memory::measure(Path::new(binary), invocations.parse()?).await
+        }
+        ["waits", binary, waits, memory_mib] => {
+            waits::measure(Path::new(binary), waits.parse()?, memory_mib.parse()?).await
+        }
         ["lag"] => lag::simulated(),
         ["lag", binary] => lag::measured(Path::new(binary)).await,
         ["growth", binary] => growth::measure(Path::new(binary)).await,
