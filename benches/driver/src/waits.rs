@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::function::{Chime, Function, Outcome, Roots, get, script};
 
+/// They arrive evenly within this time; from then on all of them wait.
+const ARRIVALS: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_secs(20);
 /// A response that comes later than this after its request is late: it should come with the end of
 /// the wait.
@@ -73,6 +75,7 @@ async fn one(
         format!("message-{wait}"),
         format!("detail of {wait}"),
     );
+    tokio::time::sleep(ARRIVALS.mul_f64(wait as f64 / waits as f64)).await;
     let settles = wait.is_multiple_of(2);
     let fate = if settles {
         FlowOutcome::PendingThen {
