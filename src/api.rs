@@ -1,10 +1,13 @@
-//! The HTTP API: one way in, [`App::answer`], and one way out, [`Response`].
+//! HTTP API: validates requests, runs operations, makes responses.
+//!
+//! Every request takes one path: [`App::respond`].
 
 mod batch_get_status;
 mod cors;
 mod fields;
 mod get_status;
 mod response;
+pub mod routes;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,97 +15,59 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-pub use batch_get_status::BatchGetStatus;
-pub use get_status::GetStatus;
 pub use response::Response;
 
-use crate::caller::{Caller, IdentityError};
-use crate::chime::{ChimeClient, ChimeError, ErrorKind};
+use crate::caller::Caller;
+use crate::chime::{self, ChimeClient, ChimeError};
 use crate::config::Config;
 use crate::domain::{MessageRef, MessageStatus};
 use crate::event::Event;
+use crate::polling::{RetryPolicy, Scheduler, Wait};
 use crate::problem::{Problem, ProblemType};
-use crate::settle::{Answer, RateLimiter, RetryClass, RetryPolicy, settle};
-use crate::telemetry::{Record, RequestMetrics};
+use crate::rate_limit::RateLimiter;
+use crate::telemetry::{Record, RequestMetrics, TraceId};
+use routes::Target;
 
-/// The last segment of the only path. A stage or a base path may stand before it.
-const ROUTE: &str = "message-status";
-/// A REST API gives up after 29 s, and has spent some of them before we see the request.
+/// Maximum time for a response. A REST API gives up after 29 s, and has used some of them before the
+/// function sees the request.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(28);
-/// What the way from an answer to the gateway may take.
+/// Time that is kept for the response to reach the gateway.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
 
-/// The function, ready to answer.
+type StatusResult = Result<MessageStatus, ChimeError>;
+
+/// The function.
 pub struct App {
     config: Config,
     chime: ChimeClient,
-    has_answered: AtomicBool,
+    function_name: String,
+    has_responded: AtomicBool,
 }
 
-/// What Lambda says about one invocation.
+/// What the Runtime API says about one invocation.
 pub struct Invocation<'i> {
-    /// Lambda's id of it.
+    /// Lambda's id of the invocation.
     pub request_id: &'i str,
-    /// When Lambda gives up, in milliseconds since 1970. One that is past says nothing.
+    /// The X-Ray trace header.
+    pub trace_header: Option<&'i str>,
+    /// When Lambda gives up, in milliseconds since 1970. A time in the past has no meaning.
     pub deadline: u64,
 }
 
-/// What a request asks for, with nothing left in it that could be wrong.
-pub enum Operation {
-    /// `GET` and `HEAD`.
-    GetStatus(GetStatus),
-    /// `POST`.
-    BatchGetStatus(BatchGetStatus),
-    /// `OPTIONS`, which asks before anybody is known.
-    Preflight,
-}
-
-impl Operation {
-    /// Reads a request of `caller`, or of nobody.
-    ///
-    /// # Errors
-    /// The [`Problem`] to answer with, when there is nothing that Chime could be asked.
-    pub fn read(
-        event: &Event<'_>,
-        caller: Result<Caller, IdentityError>,
-        config: &Config,
-    ) -> Result<Self, Problem> {
-        if event.path.rsplit('/').next() != Some(ROUTE) {
-            return Err(Problem::new(ProblemType::RouteNotFound));
-        }
-        match event.method() {
-            "GET" | "HEAD" => GetStatus::read(event, caller?).map(Self::GetStatus),
-            "POST" => BatchGetStatus::read(event, caller?).map(Self::BatchGetStatus),
-            "OPTIONS" if config.origins.is_some() => Ok(Self::Preflight),
-            _ => Err(Problem::new(ProblemType::MethodNotAllowed)),
-        }
-    }
-
-    /// The messages in the order asked, each of them in a channel of the caller's own app instance.
-    pub fn messages(&self) -> &[MessageRef] {
-        match self {
-            Self::GetStatus(one) => std::slice::from_ref(&one.message),
-            Self::BatchGetStatus(many) => &many.messages,
-            Self::Preflight => &[],
-        }
-    }
-}
-
 impl App {
-    /// Puts the parts together.
-    pub fn new(config: Config, chime: ChimeClient) -> Self {
+    /// Combines the parts. `function_name` is the dimension of the metrics.
+    pub fn new(config: Config, chime: ChimeClient, function_name: String) -> Self {
         Self {
             config,
             chime,
-            has_answered: AtomicBool::new(false),
+            function_name,
+            has_responded: AtomicBool::new(false),
         }
     }
 
-    /// Answers whatever came: a gateway's event, or anything else.
-    ///
-    /// There is always an answer, and it is there before Lambda and the gateway give up. One record
-    /// of it goes to the log.
-    pub async fn answer(&self, event: &str, invocation: &Invocation<'_>) -> Response {
+    /// Responds to an invocation, valid or not, before Lambda and the gateway give up. Writes one record
+    /// to the log.
+    pub async fn respond(&self, event: &str, invocation: &Invocation<'_>) -> Response {
         let started = Instant::now();
         let event = Event::parse(event);
         let request_id = event
@@ -110,41 +75,37 @@ impl App {
             .ok()
             .and_then(Event::request_id)
             .unwrap_or(invocation.request_id);
-        let request = Request {
+        let request = RequestContext {
             app: self,
             id: request_id,
             started,
-            answer_by: answer_by(started, invocation.deadline),
+            deadline: deadline(started, invocation.deadline),
             metrics: Mutex::default(),
         };
-        let answered = match &event {
-            Ok(event) => request.serve(event).await,
+        let result = match &event {
+            Ok(event) => request.run(event).await,
             Err(malformed) => Err(Problem::because(ProblemType::InternalError, malformed)),
         };
-        let response = answered.unwrap_or_else(|problem| {
+        let response = result.unwrap_or_else(|problem| {
             request.metrics().problem(&problem);
-            Response::problem(&problem, request_id, self.methods())
+            Response::problem(&problem, request_id)
         });
-        self.finish(
-            event.as_ref().ok(),
-            response,
-            request,
-            invocation.request_id,
-        )
+        self.finish(event.as_ref().ok(), response, request, invocation)
     }
 
-    /// What every answer goes through, whatever it is.
+    /// Completes a response, and writes the record.
     fn finish(
         &self,
         event: Option<&Event<'_>>,
         mut response: Response,
-        request: Request<'_>,
-        lambda_request_id: &str,
+        request: RequestContext<'_>,
+        invocation: &Invocation<'_>,
     ) -> Response {
         let method = event.map_or("", Event::method);
         if let Some(origins) = &self.config.origins {
             let origin = event.and_then(|event| event.headers.origin.as_deref());
-            cors::allow(&mut response, origins, origin);
+            let methods = event.into_iter().flat_map(routes::methods);
+            cors::allow(&mut response, origins, origin, methods);
         }
         if method == "HEAD" {
             response.drop_body();
@@ -153,12 +114,13 @@ impl App {
             response.in_format_2_0();
         }
         Record {
-            function_name: &self.config.function_name,
+            function_name: &self.function_name,
             request_id: request.id,
-            lambda_request_id,
+            lambda_request_id: invocation.request_id,
+            trace_id: invocation.trace_header.and_then(TraceId::parse),
             method: known_method(method),
             http_status: response.status(),
-            cold_start: !self.has_answered.swap(true, Ordering::Relaxed),
+            cold_start: !self.has_responded.swap(true, Ordering::Relaxed),
             total: request.started.elapsed(),
             metrics: request
                 .metrics
@@ -168,71 +130,93 @@ impl App {
         .write();
         response
     }
-
-    fn methods(&self) -> &'static str {
-        match self.config.origins {
-            Some(_) => "GET, HEAD, POST, OPTIONS",
-            None => "GET, HEAD, POST",
-        }
-    }
 }
 
-/// One request while it is answered.
-struct Request<'r> {
+/// One request while it is served.
+struct RequestContext<'r> {
     app: &'r App,
     id: &'r str,
     started: Instant,
-    answer_by: Instant,
+    deadline: Instant,
     metrics: Mutex<RequestMetrics>,
 }
 
-impl Request<'_> {
-    async fn serve(&self, event: &Event<'_>) -> Result<Response, Problem> {
+impl RequestContext<'_> {
+    async fn run(&self, event: &Event<'_>) -> Result<Response, Problem> {
         let config = &self.app.config;
-        let (event_source, caller) = Caller::identify(event, &config.user_arn);
-        self.metrics().event_source = Some(event_source);
-        match Operation::read(event, caller, config)? {
-            Operation::GetStatus(one) => one.answer(self).await,
-            Operation::BatchGetStatus(many) => many.answer(self).await,
-            Operation::Preflight => Ok(cors::preflight()),
+        let (source, caller) = Caller::identify(event, &config.mapping);
+        self.metrics().event_source = Some(source);
+        match Target::find(event, config.origins.is_some())? {
+            Target::Preflight => Ok(cors::preflight()),
+            Target::Route(route) => {
+                self.metrics().operation = Some(route.name);
+                route.read(event, caller)?.respond(self).await
+            }
         }
     }
 
-    /// How long to wait for a message that is pending, when the caller asks for `wait`.
-    fn wait(&self, wait: Duration) -> Option<Instant> {
+    /// How long a request may take that waits for `wait`, cut to `MAX_WAIT_SECONDS`.
+    fn policy(&self, wait: Duration, ends_with_first: bool) -> RetryPolicy {
         let wait = wait.min(self.app.config.max_wait);
         self.metrics().waits = !wait.is_zero();
-        (!wait.is_zero())
-            .then(|| self.started.checked_add(wait))
-            .flatten()
+        RetryPolicy {
+            deadline: self.deadline,
+            max_attempts: self.app.chime.max_attempts(),
+            is_batch: false,
+            wait: (!wait.is_zero()).then(|| Wait {
+                until: self.at_latest(wait),
+                ends_with_first,
+            }),
+        }
     }
 
-    /// Asks Chime about one message, as often as it takes and `pace` allows.
-    async fn ask(
+    /// The time that is `duration` after the start of the request.
+    fn at_latest(&self, duration: Duration) -> Instant {
+        self.started.checked_add(duration).unwrap_or(self.deadline)
+    }
+
+    fn limiter(&self) -> RateLimiter {
+        RateLimiter::new(self.app.config.calls_per_second)
+    }
+
+    fn scheduler(&self, policy: RetryPolicy, messages: usize) -> Scheduler<StatusResult> {
+        Scheduler::new(self.limiter(), policy, messages, chime::retry_class)
+    }
+
+    /// Gets the status of one message, with as many calls as `scheduler` allows.
+    async fn status(
         &self,
+        scheduler: &Scheduler<StatusResult>,
         caller: &Caller,
         message: &MessageRef,
-        wait_until: Option<Instant>,
-        pace: &RateLimiter,
     ) -> Result<MessageStatus, Problem> {
         let chime = &self.app.chime;
-        let plan = RetryPolicy {
-            deadline: self.answer_by,
-            wait_until,
-            max_attempts: chime.max_attempts(),
-        };
-        let heard = settle(pace, plan, |reason| async move {
-            self.metrics().call(reason);
-            let reply = chime.message_status(&caller.user, message).await;
-            self.metrics().reply(&reply);
-            Heard(reply.outcome)
-        })
-        .await;
-        match heard {
-            Some(Heard(outcome)) => outcome.map_err(|error| Problem::from(&error)),
+        let polled = scheduler
+            .run(|reason| {
+                // Boxed, because the compiler gives up on futures that are nested this deeply.
+                Box::pin(async move {
+                    self.metrics().call_starts(reason);
+                    let call = chime.get_message_status(caller, message).await;
+                    self.metrics().call_ends(&call);
+                    call.result
+                })
+            })
+            .await;
+        self.metrics().message();
+        match polled.result {
+            Some(Ok(status)) => {
+                self.metrics().status(status.value());
+                Ok(status)
+            }
+            Some(Err(error))
+                if polled.was_pending && error.kind() == chime::ErrorKind::NoSuchMessage =>
+            {
+                Err(Problem::because(ProblemType::MessageGone, &error))
+            }
+            Some(Err(error)) => Err(Problem::from(&error)),
             None => Err(Problem::because(
                 ProblemType::UpstreamTimeout,
-                "there was no answer from Chime in the time that was left",
+                "there was no time left for a response of Chime",
             )),
         }
     }
@@ -242,48 +226,25 @@ impl Request<'_> {
     }
 }
 
-/// What Chime said to one call.
-struct Heard(Result<MessageStatus, ChimeError>);
-
-impl Answer for Heard {
-    fn outlook(&self) -> RetryClass {
-        match &self.0 {
-            Ok(status) if status.is_pending() => RetryClass::Pending,
-            Ok(_) => RetryClass::Settled,
-            Err(error) => match error.kind {
-                ErrorKind::UnknownUser
-                | ErrorKind::NoSuchMessage
-                | ErrorKind::NotPermitted
-                | ErrorKind::Unsendable => RetryClass::Settled,
-                ErrorKind::Throttled => RetryClass::Throttled,
-                ErrorKind::Failure | ErrorKind::Unavailable | ErrorKind::Unreachable => {
-                    RetryClass::Failed
-                }
-                ErrorKind::Timeout | ErrorKind::Unusable => RetryClass::FailedForNow,
-            },
-        }
-    }
-}
-
-/// When the answer must be on its way: before Lambda's deadline, which is milliseconds since 1970,
-/// and before the gateway gives up. `cargo lambda watch` sets a deadline long past; then the
-/// gateway's timeout is all there is to go by.
-fn answer_by(now: Instant, deadline: u64) -> Instant {
+/// When the response must be ready: before Lambda's deadline, which is milliseconds since 1970, and
+/// before the gateway gives up. `cargo lambda watch` sets a deadline in 1970, so then only the gateway
+/// counts.
+fn deadline(now: Instant, lambda_deadline: u64) -> Instant {
     let epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let left = Duration::from_millis(deadline).saturating_sub(epoch);
-    let budget = match left.is_zero() {
-        true => GATEWAY_TIMEOUT,
-        // Of very little, a quarter is kept to answer in.
-        false => left
-            .saturating_sub(RESPONSE_MARGIN.min(left.mul_f64(0.25)))
-            .min(GATEWAY_TIMEOUT),
+    let left = Duration::from_millis(lambda_deadline).saturating_sub(epoch);
+    let budget = if left.is_zero() {
+        GATEWAY_TIMEOUT
+    } else {
+        // Of a short time, a quarter is kept for the response.
+        left.saturating_sub(RESPONSE_MARGIN.min(left.mul_f64(0.25)))
+            .min(GATEWAY_TIMEOUT)
     };
     now.checked_add(budget).unwrap_or(now)
 }
 
-/// The method, if it is one of HTTP's: what else stands there came from outside and is not logged.
+/// The method, if HTTP defines it. Other text comes from outside and is not logged.
 fn known_method(method: &str) -> &'static str {
     const METHODS: [&str; 9] = [
         "GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT",
@@ -299,9 +260,9 @@ mod tests {
     use super::*;
 
     /// How long an answer may take, when Lambda gives up at `deadline`.
-    fn budget(deadline: u64) -> Duration {
+    fn budget(lambda_deadline: u64) -> Duration {
         let now = Instant::now();
-        answer_by(now, deadline).duration_since(now)
+        deadline(now, lambda_deadline).duration_since(now)
     }
 
     fn in_millis(left: u64) -> u64 {

@@ -1,79 +1,134 @@
-//! From what the gateway's authorizer says to the [`Caller`]. Nothing outside this room reads an
-//! authorizer's words, and nothing else leads to a bearer.
+//! Authorizer context → [`Caller`]: the only source of a Chime bearer.
 //!
-//! Values come from the authorizer context of the event and from nowhere else; which part of it is
-//! decided by its shape alone, before any name is looked up, so that a name that is missing in the
-//! first place is never found in a second. Whatever is doubtful is refused.
+//! Values come from the authorizer context of the event and from nowhere else. The shape of the context
+//! decides which part is read, before any name is looked up. So a name that is missing in one place is
+//! never found in a second one. Anything ambiguous is refused.
+//!
+//! Only this module can make a [`Caller`], and a Chime call needs one:
+//!
+//! ```compile_fail
+//! fn forge(user: chime_message_status::domain::AppInstanceUserArn) {
+//!     let _ = chime_message_status::caller::Caller { user };
+//! }
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::domain::{AppInstanceUserArn, MappingError, UserArnPattern};
-use crate::event::{Authorization, Event};
+use crate::domain::{
+    AppInstanceUserArn, MappingError, MappingErrorKind, RoleSession, SessionRole, UserArnPattern,
+};
+use crate::event::{AuthorizerData, Event};
 use crate::json::{Json, Members};
 
-/// Somebody whom an authorizer has let in, as Chime knows them.
+/// Placeholder for the session name of an IAM role. It needs `SESSION_ROLE_ARN`.
+pub(crate) const ROLE_SESSION_NAME: &str = "roleSessionName";
+const COGNITO_IDENTITY_ID: &str = "cognitoIdentityId";
+/// Keys that a gateway adds beside the `claims` object.
+const GATEWAY_KEYS: [&str; 3] = ["claims", "scopes", "integrationLatency"];
+
+/// The operator's rule that maps an identity to an AppInstanceUser.
+pub struct UserMapping {
+    pattern: UserArnPattern,
+    session_role: Option<SessionRole>,
+}
+
+impl UserMapping {
+    /// Combines the pattern and the trusted role. Returns `None` if the pattern uses
+    /// `{roleSessionName}` and there is no role: then every role that may call the API could choose
+    /// the user.
+    pub fn new(pattern: UserArnPattern, session_role: Option<SessionRole>) -> Option<Self> {
+        let needs_role = pattern.names().any(|name| name == ROLE_SESSION_NAME);
+        (session_role.is_some() || !needs_role).then_some(Self {
+            pattern,
+            session_role,
+        })
+    }
+
+    /// The pattern of `APP_INSTANCE_USER_ARN`.
+    pub fn pattern(&self) -> &UserArnPattern {
+        &self.pattern
+    }
+}
+
+/// An authenticated caller and the AppInstanceUser that it maps to.
 pub struct Caller {
-    pub(crate) user: AppInstanceUserArn,
+    user: AppInstanceUserArn,
 }
 
 impl Caller {
-    /// In whose name Chime is asked.
+    /// Identifies the caller of a request, and the source of the event.
+    ///
+    /// # Errors
+    /// [`IdentityError`] if the request is not authenticated, or the mapping does not lead to a user.
+    pub fn identify(
+        event: &Event<'_>,
+        mapping: &UserMapping,
+    ) -> (EventSource, Result<Self, IdentityError>) {
+        let (source, identity) = Identity::of(event);
+        let caller = identity.and_then(|identity| identity.caller(mapping));
+        (source, caller)
+    }
+
+    /// The AppInstanceUser that is sent as the Chime bearer.
     pub fn user(&self) -> &AppInstanceUserArn {
         &self.user
     }
 }
 
-/// Why there is no caller.
+/// The reason why a request has no caller.
 #[derive(Debug)]
 pub enum IdentityError {
-    /// No authorizer vouches for anybody.
+    /// The request has no authenticated identity.
     Unauthenticated(UnauthenticatedReason),
-    /// Somebody is vouched for who is no AppInstanceUser.
+    /// The identity does not map to an AppInstanceUser.
     Unmapped(MappingError),
 }
 
 impl fmt::Display for IdentityError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unauthenticated(why) => why.fmt(formatter),
-            Self::Unmapped(unmapped) => unmapped.fmt(formatter),
+            Self::Unauthenticated(reason) => reason.fmt(formatter),
+            Self::Unmapped(error) => error.fmt(formatter),
         }
     }
 }
 
 impl std::error::Error for IdentityError {}
 
-/// Why nobody is vouched for.
+/// The reason why a request is not authenticated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnauthenticatedReason {
-    /// The gateway had no authorizer for the request, or one with nothing to say.
+    /// The event has no authorizer context, or an empty one. Usually the route has no authorizer.
     NoAuthorizer,
-    /// Two readers of it could come to two results.
+    /// The authorizer context can be read in two ways.
     Ambiguous,
-    /// An identity of a pool that lets people in who have not logged in.
-    NoCognitoUser,
+    /// The Cognito identity is an unauthenticated (guest) identity.
+    GuestIdentity,
+    /// The request was signed in a session of a role other than `SESSION_ROLE_ARN`.
+    UntrustedRole,
 }
 
 impl fmt::Display for UnauthenticatedReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NoAuthorizer => "no authorizer said anything",
+            Self::NoAuthorizer => "the event has no authorizer context",
             Self::Ambiguous => "the authorizer context has a name twice, or two authorizers",
-            Self::NoCognitoUser => "the Cognito identity is an unauthenticated one",
+            Self::GuestIdentity => "the Cognito identity is unauthenticated",
+            Self::UntrustedRole => "the role of the session is not SESSION_ROLE_ARN",
         })
     }
 }
 
-/// Which gateway and which kind of authorizer a request came through.
+/// The gateway and the kind of authorizer that a request came through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventSource {
-    pub(crate) gateway: &'static str,
-    pub(crate) authorizer: &'static str,
+    gateway: &'static str,
+    authorizer: &'static str,
 }
 
 impl EventSource {
-    /// `http-api`, `http-api-1.0` (its payload format 1.0), `rest-api` or `function-url`.
+    /// `http-api`, `http-api-1.0` (payload format 1.0), `rest-api` or `function-url`.
     pub fn gateway(&self) -> &'static str {
         self.gateway
     }
@@ -84,61 +139,40 @@ impl EventSource {
     }
 }
 
-impl Caller {
-    /// Finds out who is calling.
-    ///
-    /// # Errors
-    /// [`IdentityError`], when nobody is vouched for or the mapping does not lead to a user.
-    pub fn identify(
-        event: &Event<'_>,
-        template: &UserArnPattern,
-    ) -> (EventSource, Result<Self, IdentityError>) {
-        let (event_source, identity) = Identity::of(event);
-        let caller = identity.and_then(|identity| {
-            let user = template
-                .fill(|name| identity.value(name))
-                .map_err(IdentityError::Unmapped)?;
-            Ok(Self { user })
-        });
-        (event_source, caller)
-    }
-}
-
-/// What an authorizer vouches for, before it is mapped to anybody.
+/// An authenticated identity, before it is mapped to a user.
 pub struct Identity<'e>(AuthContext<'e>);
 
 enum AuthContext<'e> {
-    /// A user pool's or an OIDC issuer's claims.
+    /// Claims of a JWT.
     Claims(&'e Members<'e>),
-    /// What a Lambda authorizer returned.
+    /// Context of a Lambda authorizer.
     Context(&'e Members<'e>),
-    /// Who signed the request.
+    /// IAM principal that signed the request.
     Signer(Signer<'e>),
 }
 
-/// An IAM principal, in the terms in which HTTP APIs and function URLs report it.
+/// An IAM principal.
 struct Signer<'e> {
     cognito_identity_id: Option<&'e Json<'e>>,
     user_arn: Option<&'e Json<'e>>,
-    user_id: Option<&'e Json<'e>>,
-    caller_id: Option<&'e Json<'e>>,
-    account_id: Option<&'e Json<'e>>,
 }
 
 const NO_AUTHORIZER: IdentityError =
     IdentityError::Unauthenticated(UnauthenticatedReason::NoAuthorizer);
 const AMBIGUOUS: IdentityError = IdentityError::Unauthenticated(UnauthenticatedReason::Ambiguous);
-const NO_COGNITO_USER: IdentityError =
-    IdentityError::Unauthenticated(UnauthenticatedReason::NoCognitoUser);
+const GUEST_IDENTITY: IdentityError =
+    IdentityError::Unauthenticated(UnauthenticatedReason::GuestIdentity);
+const UNTRUSTED_ROLE: IdentityError =
+    IdentityError::Unauthenticated(UnauthenticatedReason::UntrustedRole);
 
 impl<'e> Identity<'e> {
-    /// Where a request came in, and what was vouched for there.
+    /// Reads the authorizer context of an event.
     ///
     /// # Errors
-    /// [`IdentityError::Unauthenticated`], when nobody is.
+    /// [`IdentityError::Unauthenticated`] if there is no identity in it.
     pub fn of(event: &'e Event<'_>) -> (EventSource, Result<Self, IdentityError>) {
-        let (gateway, vouched) = match &event.authorization {
-            Authorization::V2 {
+        let (gateway, context) = match &event.authorizer {
+            AuthorizerData::V2 {
                 authorizer,
                 is_function_url,
             } => {
@@ -147,9 +181,10 @@ impl<'e> Identity<'e> {
                 } else {
                     "http-api"
                 };
-                (gateway, AuthContext::from_v2(authorizer.as_ref()))
+                let context = AuthContext::from_v2(authorizer.as_ref(), *is_function_url);
+                (gateway, context)
             }
-            Authorization::V1 {
+            AuthorizerData::V1 {
                 authorizer,
                 identity,
                 is_http_api,
@@ -159,21 +194,39 @@ impl<'e> Identity<'e> {
                 } else {
                     "rest-api"
                 };
-                (
-                    gateway,
-                    AuthContext::from_v1(authorizer.as_ref(), identity.as_ref()),
-                )
+                let context = AuthContext::from_v1(authorizer.as_ref(), identity.as_ref());
+                (gateway, context)
             }
         };
-        let authorizer = vouched.as_ref().map_or("none", AuthContext::authorizer);
-        let event_source = EventSource {
+        let authorizer = context.as_ref().map_or("none", AuthContext::authorizer);
+        let source = EventSource {
             gateway,
             authorizer,
         };
-        (event_source, vouched.map(Self))
+        (source, context.map(Self))
     }
 
-    /// The names that a template could use here, whatever their values are.
+    fn caller(&self, mapping: &UserMapping) -> Result<Caller, IdentityError> {
+        if let AuthContext::Signer(signer) = &self.0
+            && let Some(role) = &mapping.session_role
+            && mapping
+                .pattern
+                .names()
+                .any(|name| name == ROLE_SESSION_NAME)
+            && signer
+                .session()
+                .is_some_and(|session| !role.is_role_of(&session))
+        {
+            return Err(UNTRUSTED_ROLE);
+        }
+        let user = mapping
+            .pattern
+            .fill(|name| self.value(name))
+            .map_err(IdentityError::Unmapped)?;
+        Ok(Caller { user })
+    }
+
+    /// The names that a pattern could use with this identity, whatever their values are.
     pub fn names(&self) -> Vec<&'e str> {
         match &self.0 {
             AuthContext::Claims(members) | AuthContext::Context(members) => members
@@ -181,50 +234,64 @@ impl<'e> Identity<'e> {
                 .filter(|(_, value)| !value.is_null())
                 .map(|(name, _)| name)
                 .collect(),
-            AuthContext::Signer(_) => SIGNER_NAMES
+            AuthContext::Signer(_) => [COGNITO_IDENTITY_ID, ROLE_SESSION_NAME]
                 .into_iter()
-                .filter(|name| self.value(name).is_some())
+                .filter(|name| self.value(name).is_ok())
                 .collect(),
         }
     }
 
-    /// The value of a name that a template uses: a string, or a whole number.
-    pub fn value(&self, name: &str) -> Option<Cow<'e, str>> {
-        self.0.value(name)
+    /// The value of a name: a string or a whole number.
+    ///
+    /// # Errors
+    /// The reason why the name has no usable value.
+    pub fn value(&self, name: &str) -> Result<Cow<'e, str>, MappingErrorKind> {
+        let value = match &self.0 {
+            AuthContext::Claims(members) | AuthContext::Context(members) => members.get(name),
+            AuthContext::Signer(signer) => match name {
+                COGNITO_IDENTITY_ID => signer.cognito_identity_id,
+                ROLE_SESSION_NAME => return signer.session_name().map(Cow::Borrowed),
+                _ => None,
+            },
+        };
+        match value {
+            Some(Json::String(text)) => Ok(Cow::Borrowed(text)),
+            Some(Json::Integer(digits)) => Ok(Cow::Borrowed(digits)),
+            _ => Err(MappingErrorKind::Missing),
+        }
     }
 }
 
-/// The names that a signed request has, where it has the values.
-const SIGNER_NAMES: [&str; 6] = [
-    "cognitoIdentityId",
-    "userArn",
-    "userId",
-    "callerId",
-    "accountId",
-    "roleSessionName",
-];
-
 impl<'e> AuthContext<'e> {
-    /// HTTP APIs with payload format 2.0, and function URLs.
-    fn from_v2(authorizer: Option<&'e Json<'e>>) -> Result<Self, IdentityError> {
+    /// Reads an event of an HTTP API with payload format 2.0, or of a function URL.
+    fn from_v2(
+        authorizer: Option<&'e Json<'e>>,
+        is_function_url: bool,
+    ) -> Result<Self, IdentityError> {
         let authorizer = authorizer.and_then(Json::as_object).ok_or(NO_AUTHORIZER)?;
         if authorizer.is_ambiguous() {
             return Err(AMBIGUOUS);
         }
-        let one = |name: &str| authorizer.get(name);
-        match (one("jwt"), one("lambda"), one("iam")) {
+        let member = |name: &str| authorizer.get(name);
+        match (member("jwt"), member("lambda"), member("iam")) {
             (Some(jwt), None, None) => {
                 let claims = jwt.as_object().and_then(|jwt| jwt.get("claims"));
-                Ok(Self::Claims(some_of(claims)?))
+                Ok(Self::Claims(non_empty(claims)?))
             }
-            (None, Some(context), None) => Ok(Self::Context(some_of(Some(context))?)),
-            (None, None, Some(iam)) => Signer::from_v2(some_of(Some(iam))?).map(Self::Signer),
+            (None, Some(context), None) => Ok(Self::Context(non_empty(Some(context))?)),
+            (None, None, Some(iam)) => {
+                let mut signer = Signer::from_v2(non_empty(Some(iam))?)?;
+                if is_function_url {
+                    signer.cognito_identity_id = None;
+                }
+                Ok(Self::Signer(signer))
+            }
             (None, None, None) => Err(NO_AUTHORIZER),
             _ => Err(AMBIGUOUS),
         }
     }
 
-    /// REST APIs, and HTTP APIs with payload format 1.0.
+    /// Reads an event of a REST API, or of an HTTP API with payload format 1.0.
     fn from_v1(
         authorizer: Option<&'e Json<'e>>,
         identity: Option<&'e Json<'e>>,
@@ -236,21 +303,27 @@ impl<'e> AuthContext<'e> {
         {
             return Err(AMBIGUOUS);
         }
-        // The gateway leaves an authorizer of nulls, or an empty one, where there is none.
-        let authorizer = match authorizer {
-            Some(authorizer) => {
-                let members = authorizer.as_object().ok_or(NO_AUTHORIZER)?;
-                (!members.is_empty()).then_some(members)
-            }
+        // Without an authorizer, gateways send none, an empty object, or one with null members.
+        let context = match authorizer {
+            Some(authorizer) => Some(authorizer.as_object().ok_or(NO_AUTHORIZER)?),
             None => None,
         };
-        match (
-            authorizer,
-            authorizer.and_then(|members| members.get("claims")),
-        ) {
-            (_, Some(claims @ Json::Object(_))) => Ok(Self::Claims(some_of(Some(claims))?)),
-            (Some(context), _) => Ok(Self::Context(context)),
-            (None, _) => Signer::from_v1(some_of(identity)?).map(Self::Signer),
+        let Some(context) = context.filter(|context| !context.is_empty()) else {
+            return Signer::from_v1(non_empty(identity)?).map(Self::Signer);
+        };
+        match context.get("claims") {
+            Some(claims @ Json::Object(_)) => {
+                let other_key = context
+                    .iter()
+                    .any(|(name, value)| !value.is_null() && !GATEWAY_KEYS.contains(&name));
+                if other_key {
+                    // A Lambda authorizer may have returned keys of its own beside copied claims.
+                    Err(AMBIGUOUS)
+                } else {
+                    Ok(Self::Claims(non_empty(Some(claims))?))
+                }
+            }
+            _ => Ok(Self::Context(context)),
         }
     }
 
@@ -261,31 +334,10 @@ impl<'e> AuthContext<'e> {
             Self::Signer(_) => "iam",
         }
     }
-
-    fn value(&self, name: &str) -> Option<Cow<'e, str>> {
-        let value = match self {
-            Self::Claims(members) | Self::Context(members) => members.get(name),
-            Self::Signer(signer) => match name {
-                "cognitoIdentityId" => signer.cognito_identity_id,
-                "userArn" => signer.user_arn,
-                "userId" => signer.user_id,
-                // REST APIs call it `caller`.
-                "callerId" | "caller" => signer.caller_id,
-                "accountId" => signer.account_id,
-                "roleSessionName" => return signer.role_session_name().map(Cow::Borrowed),
-                _ => None,
-            },
-        };
-        match value? {
-            Json::String(text) => Some(Cow::Borrowed(text)),
-            Json::Integer(digits) => Some(Cow::Borrowed(digits)),
-            _ => None,
-        }
-    }
 }
 
-/// An object with something in it.
-fn some_of<'e>(value: Option<&'e Json<'e>>) -> Result<&'e Members<'e>, IdentityError> {
+/// An object with at least one member that is not null.
+fn non_empty<'e>(value: Option<&'e Json<'e>>) -> Result<&'e Members<'e>, IdentityError> {
     value
         .and_then(Json::as_object)
         .filter(|members| !members.is_empty())
@@ -297,9 +349,9 @@ impl<'e> Signer<'e> {
         let cognito_identity_id = match iam.get("cognitoIdentity") {
             None => None,
             Some(cognito) => {
-                let cognito = cognito.as_object().ok_or(NO_COGNITO_USER)?;
-                if !cognito.get("amr").is_some_and(says_authenticated) {
-                    return Err(NO_COGNITO_USER);
+                let cognito = cognito.as_object().ok_or(GUEST_IDENTITY)?;
+                if !cognito.get("amr").is_some_and(is_authenticated) {
+                    return Err(GUEST_IDENTITY);
                 }
                 cognito.get("identityId")
             }
@@ -307,60 +359,46 @@ impl<'e> Signer<'e> {
         Ok(Self {
             cognito_identity_id,
             user_arn: iam.get("userArn"),
-            user_id: iam.get("userId"),
-            caller_id: iam.get("callerId"),
-            account_id: iam.get("accountId"),
         })
     }
 
     fn from_v1(identity: &'e Members<'e>) -> Result<Self, IdentityError> {
-        let signer = Self {
-            cognito_identity_id: identity.get("cognitoIdentityId"),
-            user_arn: identity.get("userArn"),
-            user_id: identity.get("user"),
-            caller_id: identity.get("caller"),
-            account_id: identity.get("accountId"),
-        };
-        // Every REST event has an identity with the address of the client; only a signed request's
-        // has more.
-        let signed = [
-            signer.cognito_identity_id,
-            signer.user_arn,
-            signer.caller_id,
-        ];
-        if signed.iter().all(Option::is_none) {
+        // Every REST event has an identity with the client's address. Only a signed request has these.
+        let is_signed = ["cognitoIdentityId", "userArn", "caller"]
+            .iter()
+            .any(|name| identity.get(name).is_some());
+        if !is_signed {
             return Err(NO_AUTHORIZER);
         }
+        let cognito_identity_id = identity.get("cognitoIdentityId");
         // REST APIs report the type, HTTP APIs with payload format 1.0 the `amr` claim.
-        let vouchers = [
+        let evidence = [
             identity.get("cognitoAuthenticationType"),
             identity.get("cognitoAmr"),
         ];
-        let vouched = vouchers.iter().any(Option::is_some);
-        let all_good = vouchers.into_iter().flatten().all(says_authenticated);
-        if !all_good || signer.cognito_identity_id.is_some() && !vouched {
-            return Err(NO_COGNITO_USER);
+        let has_evidence = evidence.iter().any(Option::is_some);
+        let all_authenticated = evidence.into_iter().flatten().all(is_authenticated);
+        if !all_authenticated || cognito_identity_id.is_some() && !has_evidence {
+            return Err(GUEST_IDENTITY);
         }
-        Ok(signer)
+        Ok(Self {
+            cognito_identity_id,
+            user_arn: identity.get("userArn"),
+        })
     }
 
-    /// The session name in `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
-    fn role_session_name(&self) -> Option<&'e str> {
-        let mut fields = self.user_arn?.as_str()?.splitn(6, ':');
-        let [arn, _partition, service, _region, _account, resource] =
-            std::array::from_fn(|_| fields.next());
-        let mut segments = resource?.split('/');
-        let [label, _role, session] = std::array::from_fn(|_| segments.next());
-        let is_assumed_role = arn == Some("arn")
-            && service == Some("sts")
-            && label == Some("assumed-role")
-            && segments.next().is_none();
-        session.filter(|_| is_assumed_role)
+    fn session(&self) -> Option<RoleSession<'e>> {
+        RoleSession::parse(self.user_arn?.as_str()?)
+    }
+
+    fn session_name(&self) -> Result<&'e str, MappingErrorKind> {
+        let session = self.session().ok_or(MappingErrorKind::NoRoleSession)?;
+        session.user_name().ok_or(MappingErrorKind::SharedSession)
     }
 }
 
-/// `"authenticated"`, or a list with it: how Cognito says that somebody logged in.
-fn says_authenticated(value: &Json<'_>) -> bool {
+/// Whether Cognito reports a login: `"authenticated"`, or a list that contains it.
+fn is_authenticated(value: &Json<'_>) -> bool {
     match value {
         Json::Array(items) => items
             .iter()

@@ -1,37 +1,51 @@
-//! The configuration: environment variables in, typed values out, every fault at once.
+//! Configuration: environment variables → typed settings, with all errors at once.
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
 use std::ops::RangeInclusive;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_http::http::Uri;
-use rustls::RootCertStore;
 
-use crate::domain::UserArnPattern;
-use crate::roots;
+use crate::caller::UserMapping;
+use crate::domain::{SessionRole, UserArnPattern};
 
-/// What the operator decided, read once at cold start.
+/// The environment variables that configure the function. Lambda's own are not among them.
+pub const VARIABLES: &[&str] = &[
+    "APP_INSTANCE_USER_ARN",
+    "SESSION_ROLE_ARN",
+    "ALLOWED_ORIGINS",
+    "MAX_WAIT_SECONDS",
+    "CHIME_CALLS_PER_SECOND",
+    "CHIME_CONNECT_TIMEOUT_MS",
+    "CHIME_ATTEMPT_TIMEOUT_MS",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING",
+    "AWS_ENDPOINT_URL",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_CA_BUNDLE",
+];
+
+/// The region in which Chime allows a user 10 requests a second. Elsewhere it is 5.
+const LARGE_QUOTA_REGION: &str = "us-east-1";
+
+/// The settings of the function, read once at cold start.
 ///
-/// Credentials, endpoints and the other variables that every AWS tool knows are read by aws-config;
-/// here they are only checked, so that a typing error is told instead of ignored.
+/// aws-config reads the variables that every AWS tool knows. Here they are only checked, so a typing
+/// error is reported instead of ignored.
 pub struct Config {
-    pub(crate) user_arn: UserArnPattern,
+    pub(crate) mapping: UserMapping,
     pub(crate) origins: Option<AllowedOrigins>,
     pub(crate) max_wait: Duration,
+    pub(crate) calls_per_second: usize,
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) region: String,
-    /// Whom Chime's certificate has to come from: those of `AWS_CA_BUNDLE`, or the system's.
-    pub(crate) roots: Arc<RootCertStore>,
-    /// The dimension of all metrics.
-    pub(crate) function_name: String,
 }
 
-/// Which origins may read answers.
+/// The origins whose pages may read responses.
 pub(crate) enum AllowedOrigins {
     Any,
     These(Vec<String>),
@@ -47,11 +61,16 @@ impl AllowedOrigins {
     }
 }
 
-/// Every variable that is missing or wrong, each with what is wrong with it.
+/// Every variable that is missing or not valid, with the reason.
 #[derive(Debug)]
 pub struct ConfigError(Vec<(&'static str, String)>);
 
 impl ConfigError {
+    /// Combines the errors of several parts of the configuration.
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Self {
+        Self(errors.into_iter().flat_map(|error| error.0).collect())
+    }
+
     /// The names of the variables.
     pub fn variables(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|(name, _)| *name)
@@ -60,7 +79,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the configuration is wrong")?;
+        formatter.write_str("the configuration is not valid")?;
         for (name, fault) in &self.0 {
             write!(formatter, "; {name}: {fault}")?;
         }
@@ -71,103 +90,70 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// How an identity becomes a user.
-    pub fn user_arn(&self) -> &UserArnPattern {
-        &self.user_arn
+    /// The rule that maps an identity to a user.
+    pub fn mapping(&self) -> &UserMapping {
+        &self.mapping
     }
 
-    /// Where Chime is asked.
+    /// The region of Chime.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Reads the configuration through `variable`, and the file that `AWS_CA_BUNDLE` names through
-    /// `file`.
+    /// Reads the configuration through `variable`.
     ///
     /// # Errors
-    /// [`ConfigError`] with every variable that is missing or wrong.
-    pub fn from_lookup(
-        variable: impl Fn(&str) -> Option<OsString>,
-        file: impl Fn(&Path) -> io::Result<Vec<u8>>,
-    ) -> Result<Self, ConfigError> {
-        let mut reader = Reader {
-            variable,
-            faults: Vec::new(),
-        };
-        let user_arn = reader.required("APP_INSTANCE_USER_ARN", |text| {
+    /// [`ConfigError`] with every variable that is missing or not valid.
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let mut variables = Variables::new(variable);
+        let pattern = variables.required("APP_INSTANCE_USER_ARN", |text| {
             UserArnPattern::parse(text).map_err(|error| error.to_string())
         });
-        let origins = reader.optional("ALLOWED_ORIGINS", origins);
-        let max_wait = reader.whole("MAX_WAIT_SECONDS", 0..=25).unwrap_or(20);
-        let timeout = 1..=25_000;
-        let connect_timeout = reader.whole("CHIME_CONNECT_TIMEOUT_MS", timeout.clone());
-        let attempt_timeout = reader.whole("CHIME_ATTEMPT_TIMEOUT_MS", timeout);
-        let region = match user_arn.as_ref().and_then(UserArnPattern::region) {
-            Some(region) => Some(region.to_owned()),
-            // Without a template nothing is known about whether the variable is needed.
-            None if user_arn.is_none() => None,
-            None => reader.required("AWS_REGION", |text| Ok(text.to_owned())),
+        let region = match pattern.as_ref().map(UserArnPattern::region) {
+            Some(Some(region)) => Some(region.to_owned()),
+            Some(None) => variables.required("AWS_REGION", |text| Ok(text.to_owned())),
+            // Without a pattern it is not known whether the variable is needed.
+            None => None,
         };
-        reader.optional("AWS_MAX_ATTEMPTS", |text| match text.parse::<u32>() {
-            Ok(1..) => Ok(()),
-            _ => Err("it must be a whole number from 1".to_owned()),
-        });
-        for name in ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"] {
-            reader.optional(name, |text| match text.to_ascii_lowercase().as_str() {
-                "true" | "false" => Ok(()),
-                _ => Err("it must be true or false".to_owned()),
-            });
-        }
-        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] {
-            // The SDK takes nothing for an endpoint, and panics on it.
-            match (reader.variable)(name).is_some_and(|url| url.is_empty()) {
-                true => reader
-                    .faults
-                    .push((name, "it is set to nothing".to_owned())),
-                false => drop(reader.optional(name, endpoint)),
-            }
-        }
-        let roots = reader.optional("AWS_CA_BUNDLE", |path| {
-            let pem =
-                file(Path::new(path)).map_err(|error| format!("it cannot be read: {error}"))?;
-            roots::parse(&pem).map_err(|error| error.to_string())
-        });
-        let roots = roots.unwrap_or_else(|| roots::of_the_system(file));
-        let function_name = reader.required("AWS_LAMBDA_FUNCTION_NAME", |text| Ok(text.to_owned()));
-        for name in [
-            "AWS_LAMBDA_RUNTIME_API",
-            "AWS_LAMBDA_FUNCTION_VERSION",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        ] {
-            reader.required(name, |_| Ok(()));
-        }
-        match (user_arn, region, function_name) {
-            (Some(user_arn), Some(region), Some(function_name)) if reader.faults.is_empty() => {
-                Ok(Self {
-                    user_arn,
-                    origins,
-                    max_wait: Duration::from_secs(max_wait),
-                    connect_timeout: Duration::from_millis(connect_timeout.unwrap_or(1000)),
-                    attempt_timeout: Duration::from_millis(attempt_timeout.unwrap_or(2000)),
-                    region,
-                    roots: Arc::new(roots),
-                    function_name,
-                })
-            }
-            _ => Err(ConfigError(reader.faults)),
-        }
+        let mapping = variables.mapping(pattern);
+        let origins = variables.optional("ALLOWED_ORIGINS", origins);
+        let max_wait = variables.whole("MAX_WAIT_SECONDS", 0..=25).unwrap_or(20);
+        let calls_per_second = variables.whole("CHIME_CALLS_PER_SECOND", 1..=50);
+        let timeout = 1..=25_000;
+        let connect_timeout = variables.whole("CHIME_CONNECT_TIMEOUT_MS", timeout.clone());
+        let attempt_timeout = variables.whole("CHIME_ATTEMPT_TIMEOUT_MS", timeout);
+        variables.check_aws();
+        let (mapping, region) = variables.finish(mapping.zip(region))?;
+        let calls_per_second =
+            calls_per_second.unwrap_or(if region == LARGE_QUOTA_REGION { 5 } else { 3 });
+        Ok(Self {
+            mapping,
+            origins,
+            max_wait: Duration::from_secs(u64::from(max_wait)),
+            calls_per_second: usize::from(calls_per_second),
+            connect_timeout: Duration::from_millis(u64::from(connect_timeout.unwrap_or(1000))),
+            attempt_timeout: Duration::from_millis(u64::from(attempt_timeout.unwrap_or(2000))),
+            region,
+        })
     }
 }
 
-/// Reads variables one by one, and keeps what is wrong with them.
-struct Reader<V> {
+/// Reads environment variables and collects what is wrong with them.
+pub(crate) struct Variables<V> {
     variable: V,
     faults: Vec<(&'static str, String)>,
 }
 
-impl<V: Fn(&str) -> Option<OsString>> Reader<V> {
-    /// The value of a variable; one that is set to nothing counts as not set, as in the AWS tools.
-    fn optional<T>(
+impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
+    pub(crate) fn new(variable: V) -> Self {
+        Self {
+            variable,
+            faults: Vec::new(),
+        }
+    }
+
+    /// The value of a variable. One with an empty value counts as not set, as in the AWS tools.
+    pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -177,34 +163,85 @@ impl<V: Fn(&str) -> Option<OsString>> Reader<V> {
             Some(text) => parse(text),
             None => Err("it is not UTF-8".to_owned()),
         };
-        parsed.map_err(|fault| self.faults.push((name, fault))).ok()
+        parsed.map_err(|fault| self.fault(name, fault)).ok()
     }
 
-    fn required<T>(
+    /// The value of a variable that must be set.
+    pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         if (self.variable)(name).is_none_or(|value| value.is_empty()) {
-            let fault = if name.starts_with("AWS_LAMBDA_") {
-                "it is not set; Lambda sets it, and this program runs nowhere else"
-            } else {
-                "it is required"
-            };
-            self.faults.push((name, fault.to_owned()));
+            self.fault(name, "it is required");
             return None;
         }
         self.optional(name, parse)
     }
 
-    fn whole(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        self.optional(name, |text| match text.parse() {
-            Ok(number) if range.contains(&number) => Ok(number),
-            _ => Err(format!(
-                "it must be a whole number from {} to {}",
-                range.start(),
-                range.end()
-            )),
+    /// Ends reading: the settings, or everything that is wrong.
+    pub(crate) fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
+        match settings {
+            Some(settings) if self.faults.is_empty() => Ok(settings),
+            _ => Err(ConfigError(self.faults)),
+        }
+    }
+
+    fn fault(&mut self, name: &'static str, fault: impl Into<String>) {
+        self.faults.push((name, fault.into()));
+    }
+
+    fn mapping(&mut self, pattern: Option<UserArnPattern>) -> Option<UserMapping> {
+        const ROLE: &str = "SESSION_ROLE_ARN";
+        let faults = self.faults.len();
+        let role = self.optional(ROLE, |text| {
+            SessionRole::parse(text).ok_or_else(|| {
+                "it must be the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME".to_owned()
+            })
+        });
+        let mapping = UserMapping::new(pattern?, role);
+        if mapping.is_none() && self.faults.len() == faults {
+            self.fault(
+                ROLE,
+                "it is required, because APP_INSTANCE_USER_ARN uses {roleSessionName}",
+            );
+        }
+        mapping
+    }
+
+    /// Checks the variables that aws-config reads.
+    fn check_aws(&mut self) {
+        self.optional("AWS_MAX_ATTEMPTS", |text| match text.parse::<u32>() {
+            Ok(1..) => Ok(()),
+            _ => Err("it must be a whole number from 1".to_owned()),
+        });
+        for name in ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"] {
+            self.optional(name, |text| match text.to_ascii_lowercase().as_str() {
+                "true" | "false" => Ok(()),
+                _ => Err("it must be true or false".to_owned()),
+            });
+        }
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] {
+            // The SDK takes an empty value for an endpoint, and panics.
+            if (self.variable)(name).is_some_and(|url| url.is_empty()) {
+                self.fault(name, "it is empty");
+            } else {
+                self.optional(name, endpoint);
+            }
+        }
+    }
+
+    fn whole(&mut self, name: &'static str, range: RangeInclusive<u16>) -> Option<u16> {
+        self.optional(name, |text| {
+            let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            match text.parse() {
+                Ok(number) if is_digits && range.contains(&number) => Ok(number),
+                _ => Err(format!(
+                    "it must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                )),
+            }
         })
     }
 }
@@ -215,12 +252,15 @@ fn origins(text: &str) -> Result<AllowedOrigins, String> {
     }
     text.split(',')
         .map(str::trim)
-        .map(|origin| match is_origin(origin) {
-            true => Ok(origin.to_owned()),
-            false => Err(format!(
-                "{origin:?} is no origin as browsers send it (scheme://host or scheme://host:port, \
-                 in lower case, without a path and without the scheme's own port)"
-            )),
+        .map(|origin| {
+            if is_origin(origin) {
+                Ok(origin.to_owned())
+            } else {
+                Err(format!(
+                    "{origin:?} is not an origin as browsers send it (scheme://host or \
+                     scheme://host:port, in lower case, without a path and without the default port)"
+                ))
+            }
         })
         .collect::<Result<_, _>>()
         .map(AllowedOrigins::These)
@@ -260,23 +300,13 @@ fn endpoint(text: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const TEMPLATE: &str = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
-    const LAMBDA: [(&str, &str); 4] = [
-        ("AWS_LAMBDA_FUNCTION_NAME", "status"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
-    ];
+    const PATTERN: &str = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::from_lookup(
-            |name| {
-                let own = variables.iter().rev().find(|(known, _)| *known == name);
-                let (_, value) = own.or(LAMBDA.iter().find(|(known, _)| *known == name))?;
-                Some(OsString::from(value))
-            },
-            |_| Err(io::Error::from(io::ErrorKind::NotFound)),
-        )
+        Config::from_lookup(|name| {
+            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+            Some(OsString::from(value))
+        })
     }
 
     fn faults(variables: &[(&str, &str)]) -> Vec<&'static str> {
@@ -286,8 +316,8 @@ mod tests {
     }
 
     #[test]
-    fn the_template_alone_is_enough() {
-        let config = read(&[("APP_INSTANCE_USER_ARN", TEMPLATE)]).expect("complete");
+    fn the_pattern_alone_is_enough() {
+        let config = read(&[("APP_INSTANCE_USER_ARN", PATTERN)]).expect("complete");
         assert_eq!(config.region, "eu-central-1");
         assert_eq!(config.max_wait, Duration::from_secs(20));
         assert_eq!(config.connect_timeout, Duration::from_secs(1));
@@ -296,24 +326,61 @@ mod tests {
     }
 
     #[test]
-    fn the_region_is_needed_where_the_template_has_none() {
+    fn the_region_is_required_if_the_pattern_has_none() {
         let whole = ("APP_INSTANCE_USER_ARN", "{arn}");
         assert_eq!(faults(&[whole]), ["AWS_REGION"]);
         let config = read(&[whole, ("AWS_REGION", "us-east-1")]).expect("complete");
         assert_eq!(config.region, "us-east-1");
         let both = [
-            ("APP_INSTANCE_USER_ARN", TEMPLATE),
+            ("APP_INSTANCE_USER_ARN", PATTERN),
             ("AWS_REGION", "eu-west-1"),
         ];
         assert_eq!(read(&both).expect("complete").region, "eu-central-1");
     }
 
     #[test]
-    fn every_fault_is_told_at_once_and_by_name() {
+    fn the_default_rate_leaves_two_fifths_of_the_quota_in_every_region() {
+        for (region, rate) in [("us-east-1", 5), ("eu-central-1", 3), ("us-west-2", 3)] {
+            let pattern = PATTERN.replace("eu-central-1", region);
+            let config = read(&[("APP_INSTANCE_USER_ARN", &pattern)]).expect("complete");
+            assert_eq!(config.calls_per_second, rate, "{region}");
+        }
+        let config = read(&[
+            ("APP_INSTANCE_USER_ARN", PATTERN),
+            ("CHIME_CALLS_PER_SECOND", "50"),
+        ]);
+        assert_eq!(config.expect("complete").calls_per_second, 50);
+        for wrong in ["0", "51", "+5", "5.0", "-1"] {
+            let variables = [
+                ("APP_INSTANCE_USER_ARN", PATTERN),
+                ("CHIME_CALLS_PER_SECOND", wrong),
+            ];
+            assert_eq!(faults(&variables), ["CHIME_CALLS_PER_SECOND"], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_role_session_name_needs_a_role() {
+        let pattern = (
+            "APP_INSTANCE_USER_ARN",
+            "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/{roleSessionName}",
+        );
+        assert_eq!(faults(&[pattern]), ["SESSION_ROLE_ARN"]);
+        for wrong in ["chat", "arn:aws:iam::111122223333:user/chat"] {
+            let variables = [pattern, ("SESSION_ROLE_ARN", wrong)];
+            assert_eq!(faults(&variables), ["SESSION_ROLE_ARN"], "{wrong}");
+        }
+        let role = "arn:aws:iam::111122223333:role/chat";
+        assert!(read(&[pattern, ("SESSION_ROLE_ARN", role)]).is_ok());
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_by_name() {
         let wrong = [
             ("APP_INSTANCE_USER_ARN", "arn:aws:chime"),
             ("ALLOWED_ORIGINS", "https://a.example/"),
             ("MAX_WAIT_SECONDS", "26"),
+            ("CHIME_CALLS_PER_SECOND", "51"),
             ("CHIME_CONNECT_TIMEOUT_MS", "0"),
             ("CHIME_ATTEMPT_TIMEOUT_MS", "2s"),
             ("AWS_MAX_ATTEMPTS", "0"),
@@ -324,30 +391,25 @@ mod tests {
                 "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING",
                 "ftp://chime.example",
             ),
-            ("AWS_CA_BUNDLE", "/nowhere"),
-            ("AWS_LAMBDA_RUNTIME_API", ""),
         ];
         let names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
         assert_eq!(faults(&wrong), names);
-        let told = read(&wrong).err().expect("faults").to_string();
-        assert!(names.iter().all(|name| told.contains(name)), "{told}");
+        let text = read(&wrong).err().expect("faults").to_string();
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
     }
 
     #[test]
-    fn a_variable_that_is_set_to_nothing_is_not_set() {
+    fn an_empty_variable_counts_as_not_set() {
         assert_eq!(
             faults(&[("APP_INSTANCE_USER_ARN", "")]),
             ["APP_INSTANCE_USER_ARN"]
         );
-        let config = read(&[
-            ("APP_INSTANCE_USER_ARN", TEMPLATE),
-            ("MAX_WAIT_SECONDS", ""),
-        ]);
+        let config = read(&[("APP_INSTANCE_USER_ARN", PATTERN), ("MAX_WAIT_SECONDS", "")]);
         assert_eq!(config.expect("complete").max_wait, Duration::from_secs(20));
     }
 
     #[test]
-    fn an_origin_that_no_browser_sends_is_a_fault() {
+    fn an_origin_that_browsers_never_send_is_a_fault() {
         for good in [
             "*",
             "https://a.example",
@@ -356,7 +418,7 @@ mod tests {
             "http://[::1]:8080",
         ] {
             let config = read(&[
-                ("APP_INSTANCE_USER_ARN", TEMPLATE),
+                ("APP_INSTANCE_USER_ARN", PATTERN),
                 ("ALLOWED_ORIGINS", good),
             ]);
             assert!(config.is_ok(), "{good}");
@@ -372,16 +434,13 @@ mod tests {
             "https://a.example,",
             "https://",
         ] {
-            let variables = [
-                ("APP_INSTANCE_USER_ARN", TEMPLATE),
-                ("ALLOWED_ORIGINS", bad),
-            ];
+            let variables = [("APP_INSTANCE_USER_ARN", PATTERN), ("ALLOWED_ORIGINS", bad)];
             assert_eq!(faults(&variables), ["ALLOWED_ORIGINS"], "{bad}");
         }
     }
 
     #[test]
-    fn origins_match_whole_or_not_at_all() {
+    fn only_an_exact_origin_is_allowed() {
         let origins = origins("https://a.example,https://b.example:8443").expect("origins");
         assert_eq!(
             origins.allow(Some("https://a.example")),

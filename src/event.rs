@@ -1,10 +1,10 @@
-//! The gateway's event: what came in over HTTP, from every front door in the same shape.
+//! Gateway events: one HTTP request, in one shape for all event sources.
 //!
-//! lambda_http's own request type is all or nothing (one claim of an unexpected type and the event
-//! does not deserialize) and panics on some inputs, so this room reads the few members that an
-//! answer depends on, and leaves the authorizer's values as they are for [`crate::caller`].
+//! lambda_http's request type fails on a single claim of an unexpected type, and panics on some inputs.
+//! So this module reads the few members that a response depends on. It leaves the values of the
+//! authorizer to [`crate::caller`].
 //!
-//! Sources: [payload formats 1.0 and 2.0 of HTTP APIs and function URLs][http], [REST APIs][rest].
+//! Formats: [payload formats 1.0 and 2.0 of HTTP APIs and function URLs][http], [REST APIs][rest].
 //!
 //! [http]: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 //! [rest]: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
@@ -18,23 +18,20 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::json::{Json, Members, Text};
 
-/// Longest request id that is passed on.
-const MAX_REQUEST_ID_LENGTH: usize = 128;
-
 /// One HTTP request, as its gateway reports it.
 pub struct Event<'a> {
     pub(crate) method: Cow<'a, str>,
     pub(crate) path: Cow<'a, str>,
     pub(crate) headers: Headers,
-    pub(crate) authorization: Authorization<'a>,
+    pub(crate) authorizer: AuthorizerData<'a>,
     query: Query<'a>,
     body: Option<Json<'a>>,
     body_is_base64: bool,
     request_id: Option<Cow<'a, str>>,
 }
 
-/// Where the gateway puts what its authorizer found out, untouched.
-pub(crate) enum Authorization<'a> {
+/// The part of the event that the gateway's authorizer wrote, unchanged.
+pub(crate) enum AuthorizerData<'a> {
     /// Payload format 2.0: `requestContext.authorizer`.
     V2 {
         authorizer: Option<Json<'a>>,
@@ -49,24 +46,24 @@ pub(crate) enum Authorization<'a> {
 }
 
 enum Query<'a> {
-    /// As it stood in the URL.
+    /// Encoded, as in the URL.
     Raw(Cow<'a, str>),
     /// Decoded by the gateway.
     Decoded(Vec<(String, String)>),
 }
 
-/// What the body of a request is.
+/// The body of a request.
 pub(crate) enum Body<'a> {
     Text(Cow<'a, str>),
-    /// Not text: a body that does not decode, or a decoded one that is not UTF-8.
+    /// Not valid base64, or not UTF-8.
     Undecodable,
 }
 
 impl<'a> Event<'a> {
-    /// Reads an event.
+    /// Parses an event.
     ///
     /// # Errors
-    /// When it is not JSON, or not a request as one of the gateways sends it.
+    /// [`Malformed`] if the text is not JSON, or not the event of a supported gateway.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
         let wire: WireEvent<'a> = serde_json::from_str(text).map_err(Malformed::json)?;
         let context = wire.request_context;
@@ -84,7 +81,7 @@ impl<'a> Event<'a> {
                     method: http.method.0,
                     path: wire.raw_path.ok_or(Malformed::lacks("rawPath"))?.0,
                     headers: wire.headers.unwrap_or_default(),
-                    authorization: Authorization::V2 {
+                    authorizer: AuthorizerData::V2 {
                         authorizer: context.authorizer,
                         is_function_url: context
                             .domain_name
@@ -100,7 +97,7 @@ impl<'a> Event<'a> {
                 method: wire.http_method.ok_or(Malformed::lacks("httpMethod"))?.0,
                 path: wire.path.ok_or(Malformed::lacks("path"))?.0,
                 headers: wire.headers.unwrap_or_default(),
-                authorization: Authorization::V1 {
+                authorizer: AuthorizerData::V1 {
                     authorizer: context.authorizer,
                     identity: context.identity,
                     is_http_api: version.is_some(),
@@ -124,7 +121,7 @@ impl<'a> Event<'a> {
         &self.method
     }
 
-    /// The parameters of the query, decoded, in order, repetitions included.
+    /// The query parameters, decoded, in order, with repetitions.
     pub(crate) fn query(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         match &self.query {
             Query::Raw(raw) => form_urlencoded::parse(raw.as_bytes()).collect(),
@@ -148,24 +145,37 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Whether it is of an HTTP API or a function URL with payload format 2.0.
+    /// Whether the event has payload format 2.0 (HTTP APIs and function URLs).
     pub(crate) fn is_format_2_0(&self) -> bool {
-        matches!(self.authorization, Authorization::V2 { .. })
+        matches!(self.authorizer, AuthorizerData::V2 { .. })
     }
 
-    /// The gateway's id of the request, by which its access log can be joined with ours.
+    /// The gateway's request id, which joins its access log with the function's records.
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 }
 
+/// Accepts the ids that gateways make: a UUID, or 15 characters of base64 and `=`. A REST caller can
+/// choose the id, so any other text is dropped: it would reach logs and responses.
 fn request_id(Text(id): Text<'_>) -> Option<Cow<'_, str>> {
-    let legal =
-        (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
-    legal.then_some(id)
+    (is_uuid(&id) || is_extended_request_id(&id)).then_some(id)
 }
 
-/// Why an event is none. It says where, and never what stood there: events bear tokens.
+fn is_uuid(text: &str) -> bool {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let is_hex = |group: &str| group.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq(GROUPS) && text.split('-').all(is_hex)
+}
+
+fn is_extended_request_id(text: &str) -> bool {
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/_-".contains(&b);
+    text.strip_suffix('=')
+        .is_some_and(|id| id.len() == 15 && id.bytes().all(is_base64))
+}
+
+/// The payload is not a gateway event. Reports line and column, never content, because events contain
+/// tokens.
 #[derive(Debug)]
 pub struct Malformed(String);
 
@@ -260,7 +270,7 @@ impl Pairs {
     }
 }
 
-/// The few headers that an answer depends on. Who the caller is never does.
+/// The headers that a response depends on. The caller never depends on a header.
 #[derive(Default)]
 pub(crate) struct Headers {
     pub(crate) content_type: Option<String>,
@@ -328,6 +338,28 @@ mod tests {
     }
 
     #[test]
+    fn only_request_ids_of_gateways_are_accepted() {
+        for (id, accepted) in [
+            ("4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35", true),
+            ("4D1E7C52-0B3A-4F7E-8F4D-2A9B6C1D0E35", true),
+            ("JKJaXmPLvHcESHA=", true),
+            ("JKJa+mP/v_c-SHA=", true),
+            ("", false),
+            ("JKJaXmPLvHcESHA", false),
+            ("JKJaXmPLvHcESH=", false),
+            ("JKJaXmPLvHcESHAA=", false),
+            ("JKJaXmPLvHcE HA=", false),
+            ("4d1e7c520b3a4f7e8f4d2a9b6c1d0e35", false),
+            ("4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e3g", false),
+            ("4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35-", false),
+            ("4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35\n", false),
+            ("{\"level\":\"ERROR\"}", false),
+        ] {
+            assert_eq!(request_id(Text(id.into())).is_some(), accepted, "{id:?}");
+        }
+    }
+
+    #[test]
     fn a_raw_query_keeps_repetitions() {
         let event = Event::parse(
             r#"{"version":"2.0","rawPath":"/x","rawQueryString":"a=1%202&a=+&b",
@@ -343,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_multi_value_query_wins_over_the_single_one() {
+    fn the_multi_value_query_replaces_the_single_value_query() {
         let event = Event::parse(
             r#"{"path":"/x","httpMethod":"GET","requestContext":{},
                 "queryStringParameters":{"a":"2"},

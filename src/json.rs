@@ -1,5 +1,8 @@
-//! JSON from outside, read so that nothing in it is lost: unlike `serde_json::Value` it keeps members
-//! that are given twice, because "the last one wins" is how two readers come to disagree.
+//! JSON that keeps duplicate members.
+//!
+//! `serde_json::Value` keeps the last of two members with the same name. Another reader may keep the
+//! first one, and the two would see different callers. Booleans and numbers that are not whole have no
+//! value here, because no field of a request may have such a value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 pub(crate) enum Json<'a> {
     Null,
     Bool,
-    /// A number without fraction or exponent, as it is written.
+    /// A number without fraction or exponent, in its decimal form.
     Integer(String),
     /// Any other number.
     Number,
@@ -38,7 +41,7 @@ impl Json<'_> {
         matches!(self, Self::Null)
     }
 
-    /// Whether an object in it has two members of one name.
+    /// Whether an object in this value has two members of the same name.
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Object(members) => members.is_ambiguous(),
@@ -57,15 +60,15 @@ impl<'a> Members<'a> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// The member of that name that is not null. Where names may repeat, ask
-    /// [`is_ambiguous`](Self::is_ambiguous) first.
+    /// The first member of that name that is not null. Check [`is_ambiguous`](Self::is_ambiguous) first
+    /// if a duplicate matters.
     pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
         self.iter()
             .find(|(known, value)| *known == name && !value.is_null())
             .map(|(_, value)| value)
     }
 
-    /// Whether any name stands twice, here or further in.
+    /// Whether any name occurs twice, at any depth.
     pub(crate) fn is_ambiguous(&self) -> bool {
         let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -73,7 +76,7 @@ impl<'a> Members<'a> {
         repeats || self.iter().any(|(_, value)| value.is_ambiguous())
     }
 
-    /// Whether there is nothing but nulls.
+    /// Whether every member is null.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|(_, value)| value.is_null())
     }
@@ -139,8 +142,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// A string that is borrowed where nothing in it is escaped; serde's own `Cow` always copies when it
-/// is a map key.
+/// A string that is borrowed from the input unless it contains escapes. Serde's `Cow` always copies map
+/// keys.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_twice_is_ambiguous_at_any_depth() {
+    fn a_duplicate_name_is_ambiguous_at_any_depth() {
         for (text, ambiguous) in [
             (r#"{"a":1,"b":{"a":1}}"#, false),
             (r#"{"a":1,"b":2,"a":1}"#, true),
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_keep_their_text_and_others_do_not_pass_for_them() {
+    fn only_whole_numbers_are_integers() {
         let whole = |text| match object(text) {
             Json::Integer(digits) => Some(digits),
             _ => None,
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_nulls_is_empty() {
+    fn an_object_of_nulls_is_empty() {
         for (text, empty) in [("{}", true), (r#"{"a":null}"#, true), (r#"{"a":0}"#, false)] {
             assert_eq!(
                 object(text).as_object().expect("an object").is_empty(),

@@ -1,44 +1,87 @@
-//! The Lambda Runtime API: invocations in, responses out.
+//! Lambda Runtime API: invocations in, responses out.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::sync::Arc;
 
+use lambda_http::tower::util::MapResultLayer;
 use lambda_http::{Error, LambdaEvent, service_fn};
 use lambda_runtime::Runtime;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::api::{App, Invocation};
+use crate::config::{ConfigError, Variables};
+use crate::telemetry;
 
-/// Serves invocations until the environment ends; many at once where Lambda sets
-/// `AWS_LAMBDA_MAX_CONCURRENCY`.
+/// What Lambda tells the process about the function, in variables that Lambda sets itself.
+pub struct Environment {
+    /// The name of the function: the dimension of all metrics.
+    pub function_name: String,
+}
+
+impl Environment {
+    /// Reads the variables through `variable`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if one is missing. lambda_runtime would panic.
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let mut variables = Variables::new(variable);
+        for name in [
+            "AWS_LAMBDA_RUNTIME_API",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        ] {
+            variables.required(name, |_| Ok(()));
+        }
+        let function_name =
+            variables.required("AWS_LAMBDA_FUNCTION_NAME", |text| Ok(text.to_owned()));
+        let environment = function_name.map(|function_name| Self { function_name });
+        variables.finish(environment)
+    }
+}
+
+/// Serves invocations until the environment ends: one at a time, or as many at once as
+/// `AWS_LAMBDA_MAX_CONCURRENCY` says.
 ///
 /// # Errors
-/// When the Runtime API cannot be reached any more.
+/// If the Runtime API can no longer be reached.
 pub async fn run(app: App) -> Result<(), Error> {
     let app = Arc::new(app);
     let handler = service_fn(move |event: LambdaEvent<Payload>| {
         let app = Arc::clone(&app);
         // Boxed, because the runtime wraps the future in so many others that the compiler gives up.
         Box::pin(async move {
+            let context = &event.context;
             let invocation = Invocation {
-                request_id: &event.context.request_id,
-                deadline: event.context.deadline,
+                request_id: &context.request_id,
+                trace_header: context.xray_trace_id.as_deref(),
+                deadline: context.deadline,
             };
             let Payload(json) = &event.payload;
             let event = json.as_ref().map_or("", |json| json.get());
-            let response = app.answer(event, &invocation).await;
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(app.respond(event, &invocation).await)
         })
     });
-    Runtime::new(handler).run_concurrent().await
+    // A response that could not be delivered ends the process, or one of its workers. Both could serve
+    // the next invocation.
+    let undelivered = MapResultLayer::new(|result: Result<(), Error>| {
+        if let Err(error) = result {
+            telemetry::report_undelivered_response(error.as_ref());
+        }
+        Ok::<(), Error>(())
+    });
+    Runtime::new(handler)
+        .layer(undelivered)
+        .run_concurrent()
+        .await
 }
 
 /// The payload of an invocation, if it is JSON.
 ///
-/// It can be read from anything. The runtime would answer a payload that it cannot read with an
-/// error of its own, which a gateway turns into a bare 502; this way what is not JSON gets a
-/// problem like every other event that is none.
+/// Any payload can be read. The runtime reports a payload that it cannot read as an invocation error,
+/// which a gateway turns into a 502 without a body. This way it gets a problem like every other payload
+/// that is not a gateway event.
 struct Payload(Option<Box<RawValue>>);
 
 impl<'de> Deserialize<'de> for Payload {

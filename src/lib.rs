@@ -1,34 +1,30 @@
-//! Answers, over HTTPS and in the caller's own name, what became of messages that were sent into an
-//! Amazon Chime SDK channel flow.
+//! Status of messages in Amazon Chime SDK channel flows, over HTTPS, for the authenticated caller.
 //!
-//! # The way of a request
+//! # The path of a request
 //!
-//! One way in and one way out:
+//! [`lambda`] → [`event`] → [`caller`] → [`api`] (route, validate) → `polling` → [`chime`] → status or
+//! [`problem`] → [`api`] (response, CORS) → [`telemetry`] (one record)
 //!
-//! [`lambda`] → [`event`] → [`caller`] → route and parse ([`api::Operation`]) → `settle` → [`chime`] →
-//! status or [`problem`] → CORS → one record ([`telemetry`])
+//! # The modules
 //!
-//! # The rooms
-//!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
-//! | `main.rs` | puts the parts together, and does nothing else |
-//! | [`lambda`] | the Lambda Runtime API |
-//! | [`config`] | environment variables → [`config::Config`], all faults at once |
-//! | [`event`] | what a gateway sends → one shape for all front doors |
-//! | `json` | JSON in which nothing is lost, names that stand twice included |
-//! | [`caller`] | what an authorizer says → who is calling; the only way to a bearer |
-//! | [`domain`] | ids, ARNs, statuses, and the template of the user's ARN |
-//! | [`api`] | the HTTP API: routes, fields, one message, many messages, CORS, the response |
-//! | `settle` | when Chime is asked: spacing, retries, waiting, the caller's quota |
-//! | [`chime`] | the SDK, and what its errors mean |
-//! | `https` | connections to Chime |
-//! | `roots` | whom these connections trust |
-//! | [`problem`] | the table of everything that can go wrong |
-//! | [`telemetry`] | the log |
+//! | `main.rs` | reads the environment, builds the parts, starts the Lambda loop |
+//! | [`lambda`] | Lambda Runtime API |
+//! | [`config`] | environment variables → [`config::Config`], with all errors at once |
+//! | [`event`] | gateway events → one [`event::Event`] |
+//! | `json` | JSON that keeps duplicate members |
+//! | [`caller`] | authorizer context → [`caller::Caller`], the only source of a bearer |
+//! | [`domain`] | ids, ARNs, statuses, the user ARN pattern: validated types |
+//! | [`api`] | the table of operations, fields, responses, CORS; a file for each operation |
+//! | `polling` | retry and wait loops |
+//! | `rate_limit` | rate limiter for the calls of one request |
+//! | [`chime`] | client for Chime, its errors, HTTP connections, root certificates |
+//! | [`problem`] | problem types: names, status codes, texts |
+//! | [`telemetry`] | one log record per request |
 //!
-//! Who the caller is, is a value: `caller` makes it from the authorizer context, everything after it
-//! is handed it, and nothing else can make one.
+//! Inner modules never import outer ones: `domain`, `polling` and `rate_limit` know neither HTTP nor JSON,
+//! and only `chime` knows the SDK for Chime.
 
 pub mod api;
 pub mod caller;
@@ -36,10 +32,9 @@ pub mod chime;
 pub mod config;
 pub mod domain;
 pub mod event;
-
 mod json;
 pub mod lambda;
+mod polling;
 pub mod problem;
-mod roots;
-mod settle;
+mod rate_limit;
 pub mod telemetry;

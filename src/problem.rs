@@ -1,8 +1,7 @@
-//! Everything that can go wrong, as the caller sees it: the only table of problem names and HTTP
-//! status codes.
+//! Problem types ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): the only table of problem names and
+//! HTTP status codes.
 //!
-//! A problem document is what [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) describes. It has
-//! a safe sentence; the cause is for the log.
+//! The body of a problem has a safe sentence. The cause goes into the log.
 
 use std::ops::RangeInclusive;
 
@@ -12,14 +11,16 @@ use serde::{Serialize, Serializer};
 use crate::caller::IdentityError;
 use crate::chime::{ChimeError, ErrorKind};
 
-/// The problem types. Their names are contract.
+/// The problem types. Their names are part of the API.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum ProblemType {
+#[allow(missing_docs, reason = "the texts below document each type")]
+pub enum ProblemType {
     InvalidRequest,
     Unauthenticated,
     IdentityNotMapped,
     UserNotProvisioned,
     MessageNotFound,
+    MessageGone,
     RouteNotFound,
     MethodNotAllowed,
     PayloadTooLarge,
@@ -32,7 +33,7 @@ pub(crate) enum ProblemType {
     UpstreamTimeout,
 }
 
-/// What there is to know about a problem type.
+/// The properties of a problem type.
 struct ProblemSpec {
     name: &'static str,
     metric: &'static str,
@@ -42,26 +43,57 @@ struct ProblemSpec {
 }
 
 impl ProblemType {
+    /// All problem types.
+    pub const ALL: [Self; 16] = [
+        Self::InvalidRequest,
+        Self::Unauthenticated,
+        Self::IdentityNotMapped,
+        Self::UserNotProvisioned,
+        Self::MessageNotFound,
+        Self::MessageGone,
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Throttled,
+        Self::Misconfigured,
+        Self::InternalError,
+        Self::UpstreamFailure,
+        Self::UpstreamUnavailable,
+        Self::UpstreamTimeout,
+    ];
+
     /// The last part of `type`.
-    pub(crate) fn name(self) -> &'static str {
-        self.entry().name
+    pub fn name(self) -> &'static str {
+        self.spec().name
     }
 
-    /// The metric that counts it.
-    pub(crate) fn metric(self) -> &'static str {
-        self.entry().metric
+    /// The name of the metric that counts it.
+    pub fn metric(self) -> &'static str {
+        self.spec().metric
     }
 
-    pub(crate) fn status(self) -> StatusCode {
-        self.entry().status
+    /// The HTTP status code.
+    pub fn status(self) -> StatusCode {
+        self.spec().status
     }
 
-    /// Whether somebody of ours should look at it.
+    /// A short text for people, the same for every problem of this type.
+    pub fn title(self) -> &'static str {
+        self.spec().title
+    }
+
+    /// A sentence for the caller.
+    pub fn detail(self) -> &'static str {
+        self.spec().detail
+    }
+
+    /// Whether an operator must act.
     pub(crate) fn is_our_fault(self) -> bool {
         matches!(self, Self::Misconfigured | Self::InternalError)
     }
 
-    /// Seconds after which it is worth trying again, as a range to choose from by chance.
+    /// Seconds after which a retry makes sense, as a range to choose from at random.
     fn retry_after(self) -> Option<RangeInclusive<u32>> {
         match self {
             Self::Throttled => Some(1..=5),
@@ -70,158 +102,149 @@ impl ProblemType {
         }
     }
 
-    fn entry(self) -> ProblemSpec {
-        let entry = |name, metric, status, title, detail| ProblemSpec {
-            name,
-            metric,
-            status,
-            title,
-            detail,
-        };
+    fn spec(self) -> ProblemSpec {
         match self {
-            Self::InvalidRequest => entry(
-                "invalid-request",
-                "ProblemInvalidRequest",
-                StatusCode::BAD_REQUEST,
-                "The request is not valid",
-                "Each entry of `errors` says which field is wrong, and how.",
-            ),
-            Self::Unauthenticated => entry(
-                "unauthenticated",
-                "ProblemUnauthenticated",
-                StatusCode::UNAUTHORIZED,
-                "Nobody is logged in",
-                "The request came without an identity that the API's authorizer vouches for.",
-            ),
-            Self::IdentityNotMapped => entry(
-                "identity-not-mapped",
-                "ProblemIdentityNotMapped",
-                StatusCode::FORBIDDEN,
-                "The identity is no chat user",
-                "You are logged in, but this login does not lead to a user of the chat.",
-            ),
-            Self::UserNotProvisioned => entry(
-                "user-not-provisioned",
-                "ProblemUserNotProvisioned",
-                StatusCode::FORBIDDEN,
-                "The chat does not know the user",
-                "You are logged in, but no such user exists in the chat yet.",
-            ),
-            Self::MessageNotFound => entry(
-                "message-not-found",
-                "ProblemMessageNotFound",
-                StatusCode::NOT_FOUND,
-                "There is no such message of yours",
-                "No such message exists, or it is somebody else's, or it was denied and not kept.",
-            ),
-            Self::RouteNotFound => entry(
-                "route-not-found",
-                "ProblemRouteNotFound",
-                StatusCode::NOT_FOUND,
-                "There is nothing at this path",
-                "The path must end in /message-status.",
-            ),
-            Self::MethodNotAllowed => entry(
-                "method-not-allowed",
-                "ProblemMethodNotAllowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The method is not allowed here",
-                "The `allow` header lists the methods that are.",
-            ),
-            Self::PayloadTooLarge => entry(
-                "payload-too-large",
-                "ProblemPayloadTooLarge",
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "The body is too large",
-                "A body has at most 65536 bytes.",
-            ),
-            Self::UnsupportedMediaType => entry(
-                "unsupported-media-type",
-                "ProblemUnsupportedMediaType",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body is not JSON",
-                "The `content-type` of the body must be application/json.",
-            ),
-            Self::Throttled => entry(
-                "throttled",
-                "ProblemThrottled",
-                StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests",
-                "The chat allows each user a number of requests a second, and it is used up.",
-            ),
-            Self::Misconfigured => entry(
-                "misconfigured",
-                "ProblemMisconfigured",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The service is set up wrongly",
-                "The operators have been told. Trying again does not help.",
-            ),
-            Self::InternalError => entry(
-                "internal-error",
-                "ProblemInternalError",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The service failed",
-                "This is a fault of the service, not of the request.",
-            ),
-            Self::UpstreamFailure => entry(
-                "upstream-failure",
-                "ProblemUpstreamFailure",
-                StatusCode::BAD_GATEWAY,
-                "The chat failed",
-                "The chat could not answer the question.",
-            ),
-            Self::UpstreamUnavailable => entry(
-                "upstream-unavailable",
-                "ProblemUpstreamUnavailable",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The chat is unavailable",
-                "The chat is unavailable, or could not be reached.",
-            ),
-            Self::UpstreamTimeout => entry(
-                "upstream-timeout",
-                "ProblemUpstreamTimeout",
-                StatusCode::GATEWAY_TIMEOUT,
-                "The chat did not answer in time",
-                "The chat did not answer in time.",
-            ),
+            Self::InvalidRequest => ProblemSpec {
+                name: "invalid-request",
+                metric: "ProblemInvalidRequest",
+                status: StatusCode::BAD_REQUEST,
+                title: "Invalid request",
+                detail: "Each entry of `errors` names a field and what is wrong with it.",
+            },
+            Self::Unauthenticated => ProblemSpec {
+                name: "unauthenticated",
+                metric: "ProblemUnauthenticated",
+                status: StatusCode::UNAUTHORIZED,
+                title: "Unauthenticated",
+                detail: "The request has no identity from the API's authorizer.",
+            },
+            Self::IdentityNotMapped => ProblemSpec {
+                name: "identity-not-mapped",
+                metric: "ProblemIdentityNotMapped",
+                status: StatusCode::FORBIDDEN,
+                title: "Identity not mapped",
+                detail: "The caller is authenticated, but the identity does not map to a chat user.",
+            },
+            Self::UserNotProvisioned => ProblemSpec {
+                name: "user-not-provisioned",
+                metric: "ProblemUserNotProvisioned",
+                status: StatusCode::FORBIDDEN,
+                title: "User not provisioned",
+                detail: "The caller is authenticated, but the chat user does not exist yet.",
+            },
+            Self::MessageNotFound => ProblemSpec {
+                name: "message-not-found",
+                metric: "ProblemMessageNotFound",
+                status: StatusCode::NOT_FOUND,
+                title: "Message not found",
+                detail: "The message does not exist, was sent by another user, or is not kept.",
+            },
+            Self::MessageGone => ProblemSpec {
+                name: "message-gone",
+                metric: "ProblemMessageGone",
+                status: StatusCode::GONE,
+                title: "Message gone",
+                detail: "The message was pending and no longer exists. Most likely it was denied.",
+            },
+            Self::RouteNotFound => ProblemSpec {
+                name: "route-not-found",
+                metric: "ProblemRouteNotFound",
+                status: StatusCode::NOT_FOUND,
+                title: "Route not found",
+                detail: "The path must end in /message-status.",
+            },
+            Self::MethodNotAllowed => ProblemSpec {
+                name: "method-not-allowed",
+                metric: "ProblemMethodNotAllowed",
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                title: "Method not allowed",
+                detail: "The `allow` header lists the allowed methods.",
+            },
+            Self::PayloadTooLarge => ProblemSpec {
+                name: "payload-too-large",
+                metric: "ProblemPayloadTooLarge",
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                title: "Payload too large",
+                detail: "The maximum size of a body is 65536 bytes.",
+            },
+            Self::UnsupportedMediaType => ProblemSpec {
+                name: "unsupported-media-type",
+                metric: "ProblemUnsupportedMediaType",
+                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                title: "Unsupported media type",
+                detail: "The `content-type` of the body must be application/json.",
+            },
+            Self::Throttled => ProblemSpec {
+                name: "throttled",
+                metric: "ProblemThrottled",
+                status: StatusCode::TOO_MANY_REQUESTS,
+                title: "Too many requests",
+                detail: "The chat service limits the requests of each user, and the limit is reached.",
+            },
+            Self::Misconfigured => ProblemSpec {
+                name: "misconfigured",
+                metric: "ProblemMisconfigured",
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                title: "Service misconfigured",
+                detail: "The service is not configured correctly. A retry does not help.",
+            },
+            Self::InternalError => ProblemSpec {
+                name: "internal-error",
+                metric: "ProblemInternalError",
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                title: "Internal error",
+                detail: "The service failed. The request is not the cause.",
+            },
+            Self::UpstreamFailure => ProblemSpec {
+                name: "upstream-failure",
+                metric: "ProblemUpstreamFailure",
+                status: StatusCode::BAD_GATEWAY,
+                title: "Chat service failed",
+                detail: "The chat service failed or returned an invalid response.",
+            },
+            Self::UpstreamUnavailable => ProblemSpec {
+                name: "upstream-unavailable",
+                metric: "ProblemUpstreamUnavailable",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "Chat service unavailable",
+                detail: "The chat service is unavailable or could not be reached.",
+            },
+            Self::UpstreamTimeout => ProblemSpec {
+                name: "upstream-timeout",
+                metric: "ProblemUpstreamTimeout",
+                status: StatusCode::GATEWAY_TIMEOUT,
+                title: "Chat service timeout",
+                detail: "The chat service did not respond in time.",
+            },
         }
     }
 }
 
-/// One field of the request and what is wrong with it.
+/// A field of the request, and what is wrong with it.
 #[derive(Clone, Serialize, PartialEq, Eq, Debug)]
 pub struct FieldError {
-    pub(crate) field: String,
-    pub(crate) detail: String,
-}
-
-impl FieldError {
-    /// Its name, as it was sent.
-    pub fn field(&self) -> &str {
-        &self.field
-    }
-
+    /// The name of the field, as it was sent.
+    pub field: String,
     /// What is wrong, in a sentence.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
+    pub detail: String,
 }
 
-/// Something that went wrong.
+/// A problem of one request or one message.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    pub(crate) kind: ProblemType,
-    pub(crate) errors: Vec<FieldError>,
-    /// For the log.
-    pub(crate) cause: Option<String>,
+    problem_type: ProblemType,
+    errors: Vec<FieldError>,
+    cause: Option<String>,
+    allowed_methods: Option<String>,
 }
 
 impl Problem {
-    pub(crate) fn new(kind: ProblemType) -> Self {
+    pub(crate) fn new(problem_type: ProblemType) -> Self {
         Self {
-            kind,
+            problem_type,
             errors: Vec::new(),
             cause: None,
+            allowed_methods: None,
         }
     }
 
@@ -232,45 +255,47 @@ impl Problem {
         }
     }
 
-    pub(crate) fn because(kind: ProblemType, cause: impl ToString) -> Self {
+    pub(crate) fn method_not_allowed(allowed_methods: String) -> Self {
         Self {
-            cause: Some(cause.to_string()),
-            ..Self::new(kind)
+            allowed_methods: Some(allowed_methods),
+            ..Self::new(ProblemType::MethodNotAllowed)
         }
     }
 
-    /// The name, which is contract.
-    pub fn name(&self) -> &'static str {
-        self.kind.name()
+    pub(crate) fn because(problem_type: ProblemType, cause: impl ToString) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(problem_type)
+        }
     }
 
-    /// The HTTP status.
-    pub fn status(&self) -> u16 {
-        self.kind.status().as_u16()
+    /// The type.
+    pub fn problem_type(&self) -> ProblemType {
+        self.problem_type
     }
 
-    /// The sentence that the caller is told.
-    pub fn detail(&self) -> &'static str {
-        self.kind.entry().detail
-    }
-
-    /// The fields at fault, of an `invalid-request`.
+    /// The fields that are not valid, of an `invalid-request`.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
 
-    /// What the log says of it.
+    /// The cause, for the log.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// Seconds for a `retry-after`, different each time.
-    pub(crate) fn retry_after(&self) -> Option<u32> {
-        self.kind.retry_after().map(fastrand::u32)
+    /// The value of the `allow` header, of a `method-not-allowed`.
+    pub(crate) fn allowed_methods(&self) -> Option<&str> {
+        self.allowed_methods.as_deref()
     }
 
-    /// The document about it, for the request with the gateway's id `request_id`.
-    pub(crate) fn document<'p>(&'p self, request_id: &'p str) -> ProblemBody<'p> {
+    /// Seconds for a `retry-after`, different each time.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        self.problem_type.retry_after().map(fastrand::u32)
+    }
+
+    /// The body, for the request with the id `request_id`.
+    pub(crate) fn body<'p>(&'p self, request_id: &'p str) -> ProblemBody<'p> {
         ProblemBody {
             problem: self,
             request_id,
@@ -279,33 +304,33 @@ impl Problem {
 }
 
 impl From<IdentityError> for Problem {
-    fn from(refusal: IdentityError) -> Self {
-        let kind = match refusal {
+    fn from(error: IdentityError) -> Self {
+        let problem_type = match error {
             IdentityError::Unauthenticated(_) => ProblemType::Unauthenticated,
             IdentityError::Unmapped(_) => ProblemType::IdentityNotMapped,
         };
-        Self::because(kind, refusal)
+        Self::because(problem_type, error)
     }
 }
 
 impl From<&ChimeError> for Problem {
     fn from(error: &ChimeError) -> Self {
-        let kind = match error.kind {
+        let problem_type = match error.kind() {
             ErrorKind::UnknownUser => ProblemType::UserNotProvisioned,
             ErrorKind::NoSuchMessage => ProblemType::MessageNotFound,
             ErrorKind::Throttled => ProblemType::Throttled,
             ErrorKind::NotPermitted => ProblemType::Misconfigured,
             ErrorKind::Failure | ErrorKind::Unusable => ProblemType::UpstreamFailure,
             ErrorKind::Unavailable | ErrorKind::Unreachable => ProblemType::UpstreamUnavailable,
-            ErrorKind::Timeout => ProblemType::UpstreamTimeout,
+            ErrorKind::Timeout | ErrorKind::StaleConnection => ProblemType::UpstreamTimeout,
             ErrorKind::Unsendable => ProblemType::InternalError,
         };
-        Self::because(kind, error)
+        Self::because(problem_type, error)
     }
 }
 
-/// A problem document: `type`, `title`, `status`, `detail`, `requestId`, and `errors` where fields
-/// of the request are wrong.
+/// The body of a problem: `type`, `title`, `status`, `detail`, `requestId`, and `errors` of an
+/// `invalid-request`.
 pub(crate) struct ProblemBody<'p> {
     problem: &'p Problem,
     request_id: &'p str,
@@ -315,7 +340,7 @@ impl Serialize for ProblemBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Wire<'p> {
+        struct ProblemMembers<'p> {
             r#type: String,
             title: &'static str,
             status: u16,
@@ -324,12 +349,12 @@ impl Serialize for ProblemBody<'_> {
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             errors: &'p [FieldError],
         }
-        let entry = self.problem.kind.entry();
-        Wire {
-            r#type: format!("urn:problem-type:message-status:{}", entry.name),
-            title: entry.title,
-            status: entry.status.as_u16(),
-            detail: entry.detail,
+        let problem_type = self.problem.problem_type;
+        ProblemMembers {
+            r#type: format!("urn:problem-type:message-status:{}", problem_type.name()),
+            title: problem_type.title(),
+            status: problem_type.status().as_u16(),
+            detail: problem_type.detail(),
             request_id: self.request_id,
             errors: &self.problem.errors,
         }

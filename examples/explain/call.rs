@@ -1,42 +1,39 @@
-//! `--call`: asks Chime, and says what its refusals mean to whoever sets this up.
+//! `--call`: calls Chime, and explains its errors to the person who sets this up.
 
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use chime_message_status::chime::{ChimeClient, ChimeError, ErrorKind};
+use chime_message_status::api::routes::Operation;
+use chime_message_status::chime::{ChimeClient, ChimeError, ErrorKind, RootCertificates};
 use chime_message_status::config::Config;
 use chime_message_status::domain::{AppInstanceUserArn, MessageRef};
 use chime_message_status::problem::Problem;
 
 use crate::Refused;
-use crate::page::{app_instance, say};
+use crate::page::say;
 
-/// Between two calls: a user's quota at Chime is as small as 5 a second.
-const SPACE: Duration = Duration::from_millis(250);
+/// Pause between two calls. The quota of a user at Chime is as small as 5 calls a second.
+const PAUSE: Duration = Duration::from_millis(250);
 
-pub async fn ask(
-    config: &Config,
-    user: &AppInstanceUserArn,
-    messages: &[MessageRef],
-) -> Result<(), Refused> {
-    let loader = aws_config::defaults(BehaviorVersion::latest());
-    let chime = ChimeClient::new(config, loader).await.map_err(|error| {
-        say("Chime", &format!("could not be asked: {error}"));
+pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Refused> {
+    let chime = client(config).await.map_err(|error| {
+        say("Chime", &format!("could not be called: {error}"));
         Refused
     })?;
+    let caller = operation.caller();
     let mut outcome = Ok(());
-    for (index, message) in messages.iter().enumerate() {
+    for (index, message) in operation.messages().iter().enumerate() {
         if index > 0 {
-            tokio::time::sleep(SPACE).await;
+            tokio::time::sleep(PAUSE).await;
         }
         let id = message.message.as_str();
-        match chime.message_status(user, message).await.outcome() {
+        match chime.get_message_status(caller, message).await.result {
             Ok(status) => say("Chime", &format!("{id}: {}", status.value().as_str())),
             Err(error) => {
-                let problem = Problem::from(error);
-                let (name, status) = (problem.name(), problem.status());
+                let problem = Problem::from(&error).problem_type();
+                let (name, status) = (problem.name(), problem.status().as_u16());
                 say("Chime", &format!("{id}: {name} ({status}): {error}"));
-                for line in meaning(error, user, message) {
+                for line in meaning(&error, caller.user(), message) {
                     say("", &line);
                 }
                 outcome = Err(Refused);
@@ -46,7 +43,14 @@ pub async fn ask(
     outcome
 }
 
-/// What to do about it.
+async fn client(config: &Config) -> Result<ChimeClient, Box<dyn std::error::Error + Send + Sync>> {
+    let roots =
+        RootCertificates::from_lookup(|name| std::env::var_os(name), |path| std::fs::read(path))?;
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    ChimeClient::new(config, &roots, loader).await
+}
+
+/// What the error means, and what to do.
 fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) -> Vec<String> {
     let say = |text: &str| vec![text.to_owned()];
     match error.kind() {
@@ -55,29 +59,29 @@ fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) 
         ErrorKind::NoSuchMessage => vec![
             "No such message in this channel (or sub-channel); or another user sent it, and only"
                 .into(),
-            "the sender may ask; or its flow denied it, and denied messages are not kept. Chime"
+            "the sender may call; or its flow denied it, and denied messages are not kept. Chime"
                 .into(),
-            "does not tell which.".into(),
+            "does not report which.".into(),
         ],
         ErrorKind::Throttled => {
-            say("This user's quota is used up for this second; sending and asking share it.")
+            say("The user's quota for this second is used up. Sending messages counts against it.")
         }
-        ErrorKind::Timeout => {
-            say("Is the way to Chime slow from here? CHIME_ATTEMPT_TIMEOUT_MS sets the limit.")
+        ErrorKind::Timeout | ErrorKind::StaleConnection => {
+            say("Is the network to Chime slow? CHIME_ATTEMPT_TIMEOUT_MS sets the limit.")
         }
         ErrorKind::Unreachable => vec![
-            "Is there a way out from here (VPC, proxy, DNS)? Does Chime messaging exist in this"
+            "Does this network reach AWS (VPC, proxy, DNS)? Does Chime messaging exist in this"
                 .into(),
             "region (us-east-1 and eu-central-1)? Is an AWS_ENDPOINT_URL… set, or AWS_CA_BUNDLE?"
                 .into(),
         ],
         ErrorKind::Failure | ErrorKind::Unavailable => {
-            say("This is Chime's own trouble; the function would try again.")
+            say("Chime failed. The function would retry.")
         }
         ErrorKind::Unusable => {
-            say("Is it Chime that answers? Look at AWS_ENDPOINT_URL… and proxies.")
+            say("Is it Chime that responds? Check AWS_ENDPOINT_URL… and proxies.")
         }
-        ErrorKind::Unsendable => say("This is a fault of the function: please report it."),
+        ErrorKind::Unsendable => say("This is a bug in the function. Please report it."),
     }
 }
 
@@ -87,25 +91,25 @@ fn not_permitted(
     message: &MessageRef,
 ) -> Vec<String> {
     let say = |text: &str| vec![text.to_owned()];
-    match error.code() {
+    match error.name() {
         Some("AccessDenied" | "AccessDeniedException" | "NotAuthorized") => vec![
             "IAM does not let these credentials call. They need chime:GetChannelMessageStatus on both".into(),
             format!("  {}", user.as_str()),
             format!("  {}", message.channel.as_str()),
             "and no boundary or SCP against it. The function's own role needs it on".into(),
-            format!("  {}/user/* and …/channel/*", app_instance(user)),
+            format!("  {}/user/* and …/channel/*", user.app_instance()),
         ],
         Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed") => {
             say("The credentials are expired, or the clock of this machine is wrong. Get new ones.")
         }
         Some("UnknownOperationException") => {
-            say("What answers is not Chime messaging: look at AWS_ENDPOINT_URL….")
+            say("The endpoint is not Chime messaging. Check AWS_ENDPOINT_URL….")
         }
         Some(_) => say(
             "AWS does not accept the credentials: key, secret and session token must belong together.",
         ),
         None => vec![
-            "Neither the environment nor a profile has any that can be used here. With a single".into(),
+            "Neither the environment nor a profile has usable credentials. With single".into(),
             "sign-on: eval \"$(aws configure export-credentials --format env)\"".into(),
         ],
     }
@@ -114,11 +118,10 @@ fn not_permitted(
 fn unknown_user(user: &AppInstanceUserArn) -> Vec<String> {
     let id = user.as_str().rsplit('/').next().unwrap_or_default();
     vec![
-        "The mapping works, but nobody has created this user. Create it when people sign up:"
-            .into(),
+        "The mapping works, but this AppInstanceUser does not exist. Create it at sign-up:".into(),
         "  aws chime-sdk-identity create-app-instance-user --name NAME \\".into(),
-        format!("    --app-instance-arn {} \\", app_instance(user)),
+        format!("    --app-instance-arn {} \\", user.app_instance()),
         format!("    --app-instance-user-id {id}"),
-        "If you know this person under another id, the template takes the wrong claim.".into(),
+        "If the user exists under another id, the pattern uses the wrong claim.".into(),
     ]
 }

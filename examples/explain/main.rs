@@ -1,35 +1,33 @@
-//! Why a request ends the way it does: takes a gateway's event, and says step by step what the
-//! function makes of it. The function's own code decides; this only tells.
+//! Explains step by step how the function handles an event. The function's own code makes every decision.
 //!
 //!     APP_INSTANCE_USER_ARN='…/user/{sub}' cargo run --example explain -- EVENT.json [--values] [--call]
 //!
-//! It ends with 0 when there is a user to ask as (with `--call`: and Chime answered), with 1 when the
-//! function would refuse, and with 2 when it was started wrongly or the configuration is wrong.
+//! Exit codes: 0 if the request is valid (with `--call`: and Chime returned a status), 1 if the function
+//! would report a problem, 2 if an argument or the configuration is not valid.
 
-// A tool that somebody runs by hand writes to the terminal.
+// A command-line tool writes to the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod call;
 mod identity;
 mod page;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use chime_message_status::api::Operation;
+use chime_message_status::api::routes::Target;
 use chime_message_status::caller::{Caller, Identity};
 use chime_message_status::config::Config;
 use chime_message_status::domain::AppInstanceUserArn;
 use chime_message_status::event::Event;
 use chime_message_status::problem::Problem;
 
-use page::{app_instance, say};
+use page::say;
 
 const USAGE: &str = "usage: cargo run --example explain -- EVENT.json [--values] [--call]
-  --values  show the values that the authorizer gave, and not only their names
-  --call    ask Chime, with the AWS credentials at hand";
+  --values  show the values of the authorizer, not only their names
+  --call    call Chime with your AWS credentials";
 
-/// The function would refuse.
+/// The function would report a problem.
 struct Refused;
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,7 +35,7 @@ async fn main() -> ExitCode {
     let started = Arguments::read().and_then(|arguments| {
         let event = std::fs::read_to_string(&arguments.event)
             .map_err(|error| format!("{}: {error}", arguments.event.display()))?;
-        let config = Config::from_lookup(variable, |path| std::fs::read(path))
+        let config = Config::from_lookup(|name| std::env::var_os(name))
             .map_err(|error| error.to_string())?;
         Ok((arguments, event, config))
     });
@@ -83,90 +81,82 @@ impl Arguments {
     }
 }
 
-/// The function's environment, without what only Lambda would set.
-fn variable(name: &str) -> Option<OsString> {
-    match name.starts_with("AWS_LAMBDA_") {
-        true => Some("explain".into()),
-        false => std::env::var_os(name),
-    }
-}
-
 async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<(), Refused> {
     let event = Event::parse(event).map_err(|malformed| {
         say("refused", &format!("internal-error (500): {malformed}"));
         say(
             "",
-            "It must be a whole event, as a gateway sends it: see the files in events/.",
+            "The file must contain a whole event as a gateway sends it. See the files in events/.",
         );
         Refused
     })?;
     let (event_source, identity) = Identity::of(&event);
     identity::event_source(event_source);
-    let identify = || Caller::identify(&event, config.user_arn()).1;
-    let question = Operation::read(&event, identify(), config);
-    if matches!(question, Ok(Operation::Preflight)) {
-        say("request", "a preflight, which is answered to anybody");
-        return Ok(());
-    }
-
+    let route = match Target::find(&event, true) {
+        Ok(Target::Route(route)) => route,
+        Ok(Target::Preflight) => {
+            say("request", "a CORS preflight, which needs no identity");
+            return Ok(());
+        }
+        Err(problem) => {
+            refused(&problem, None);
+            return Err(Refused);
+        }
+    };
+    say("operation", route.name);
     let identity = identity.ok();
     if let Some(identity) = &identity {
         identity::values(identity, arguments.values);
-        identity::template(config, identity, arguments.values);
+        identity::pattern(config, identity, arguments.values);
     }
-    let user = match identify() {
-        Ok(caller) => {
-            say("maps to", caller.user().as_str());
-            Some(caller.user().clone())
-        }
-        Err(refusal) => {
-            identity::refusal(&refusal, identity.as_ref());
-            None
-        }
-    };
-    identity::warnings(config, event_source, identity.as_ref(), user.as_ref());
-
-    let question = question.map_err(|problem| {
-        refused(&problem, user.as_ref());
+    let identify = || Caller::identify(&event, config.mapping()).1;
+    let caller = identify();
+    match &caller {
+        Ok(caller) => say("maps to", caller.user().as_str()),
+        Err(error) => identity::error(error, identity.as_ref()),
+    }
+    let user = caller.as_ref().ok().map(Caller::user);
+    identity::warnings(config, event_source, identity.as_ref(), user);
+    let operation = route.read(&event, identify()).map_err(|problem| {
+        refused(&problem, user);
         Refused
     })?;
-    let messages = question.messages();
-    let number = messages.len();
+    let number = operation.messages().len();
     let plural = if number == 1 { "" } else { "s" };
     say(
         "request",
-        &format!("about {number} message{plural}, in the user's own app instance"),
+        &format!("about {number} message{plural} in the caller's own app instance"),
     );
-    match user {
-        Some(user) if arguments.call => call::ask(config, &user, messages).await,
-        _ => Ok(()),
+    if arguments.call {
+        call::call_chime(config, &operation).await
+    } else {
+        Ok(())
     }
 }
 
 fn refused(problem: &Problem, user: Option<&AppInstanceUserArn>) {
+    let problem_type = problem.problem_type();
     let cause = match problem.errors() {
-        [] => problem.cause().unwrap_or(problem.detail()),
-        _ => "these fields are wrong",
+        [] => problem.cause().unwrap_or(problem_type.detail()),
+        _ => "these fields are not valid",
     };
-    let said = format!("{} ({}): {cause}", problem.name(), problem.status());
-    say("refused", &said);
+    let (name, status) = (problem_type.name(), problem_type.status().as_u16());
+    say("refused", &format!("{name} ({status}): {cause}"));
     for error in problem.errors() {
-        say(
-            "",
-            &format!("{}: {}", page::shown(error.field()), error.detail()),
-        );
+        let field = page::shown(&error.field);
+        say("", &format!("{field}: {}", error.detail));
     }
     let is_about_channel = |field: &str| field.ends_with("channelArn");
     if let Some(user) = user
         && problem
             .errors()
             .iter()
-            .any(|error| is_about_channel(error.field()))
+            .any(|error| is_about_channel(&error.field))
     {
-        let own = format!(
-            "The user's own channels are {}/channel/…",
-            app_instance(user)
+        let app_instance = user.app_instance();
+        say(
+            "",
+            &format!("The caller's channels are {app_instance}/channel/…"),
         );
-        say("", &own);
     }
 }

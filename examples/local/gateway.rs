@@ -91,9 +91,10 @@ impl Gateway {
         let deadline = now() + FUNCTION_TIMEOUT;
         let invocation = Invocation {
             request_id: &request_id,
+            trace_header: None,
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
-        let response = self.app.answer(&event, &invocation).await;
+        let response = self.app.respond(&event, &invocation).await;
         let answer = HttpResponse::new(response.status(), "", response.body());
         response
             .headers()

@@ -22,7 +22,7 @@ use aws_config::BehaviorVersion;
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::Credentials;
 use chime_message_status::api::App;
-use chime_message_status::chime::ChimeClient;
+use chime_message_status::chime::{ChimeClient, RootCertificates};
 use chime_message_status::config::Config;
 use fakes::chime::{FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
@@ -83,11 +83,10 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(fakes.https_url())
         .credentials_provider(credentials.clone());
-    let config = Config::from_lookup(
-        |name| variable(name, &origins),
-        |_| Ok(fakes.ca_pem().into()),
-    )?;
-    let chime = ChimeClient::new(&config, loader).await?;
+    let variable = |name: &str| variable(name, &origins);
+    let config = Config::from_lookup(variable)?;
+    let roots = RootCertificates::from_lookup(variable, |_| Ok(fakes.ca_pem().into()))?;
+    let chime = ChimeClient::new(&config, &roots, loader).await?;
     let sender = Client::from_conf(
         aws_sdk_chimesdkmessaging::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -102,7 +101,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let events = Events::of(channel.clone());
     let websocket = websocket::serve(on_loopback(0), Arc::clone(&issuer), events.clone()).await?;
     let gateway = Gateway {
-        app: App::new(config, chime),
+        app: App::new(config, chime, "local".to_owned()),
         issuer,
         sender,
         channel: channel.clone(),

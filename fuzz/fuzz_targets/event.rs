@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use chime_message_status::api::{App, Invocation, Response};
-use chime_message_status::chime::ChimeClient;
+use chime_message_status::chime::{ChimeClient, RootCertificates};
 use chime_message_status::config::Config;
 use fakes::chime::{FakeChime, Options};
 use fakes::oracle::authorized;
@@ -43,8 +43,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             name if name.starts_with("AWS_LAMBDA_") => Some("fuzz".into()),
             _ => None,
         };
-        let config =
-            Config::from_lookup(variable, |path| std::fs::read(path)).expect("a configuration");
+        let config = Config::from_lookup(variable).expect("a configuration");
+        let roots = RootCertificates::from_lookup(variable, |path| std::fs::read(path));
+        let roots = roots.expect("root certificates");
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(chime.http_url())
             .credentials_provider(Credentials::new(
@@ -54,8 +55,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
                 None,
                 "fuzz",
             ));
-        let client = ChimeClient::new(&config, loader).await.expect("a client");
-        (chime, App::new(config, client))
+        let client = ChimeClient::new(&config, &roots, loader).await.expect("a client");
+        (chime, App::new(config, client, "fuzz".to_owned()))
     });
     World {
         runtime,
@@ -69,9 +70,10 @@ fuzz_target!(|event: &str| {
     world.chime.forget_calls();
     let invocation = Invocation {
         request_id: "fuzz",
+        trace_header: None,
         deadline: 0,
     };
-    let response = world.runtime.block_on(world.app.answer(event, &invocation));
+    let response = world.runtime.block_on(world.app.respond(event, &invocation));
     well_formed(&response);
     // Half of a surrogate pair in a string that nobody reads fails the naive reading alone.
     let Ok(value) = serde_json::from_str::<Value>(event) else {

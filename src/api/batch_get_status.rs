@@ -1,4 +1,4 @@
-//! `POST /message-status`: the statuses of up to 20 messages, after a reconnect.
+//! `POST /message-status`: the statuses of up to 20 messages.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,79 +8,89 @@ use serde::Serialize;
 
 use super::fields::{Field, FieldErrors};
 use super::get_status::{RETRY_AFTER_SECONDS, StatusBody};
-use super::{Request, Response};
+use super::{RequestContext, Response};
 use crate::caller::Caller;
 use crate::domain::{MessageRef, MessageStatus};
 use crate::event::{Body, Event};
 use crate::json::{Json, Members};
 use crate::problem::{Problem, ProblemBody, ProblemType};
-use crate::settle::RateLimiter;
 
-/// Most bytes of a body.
+/// Maximum size of a body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Most messages of one request.
+/// Maximum number of messages in one request.
 const MAX_MESSAGES: usize = 20;
+/// How long a batch without a wait may take in addition to the delay of the rate limiter.
+const MAX_TIME: Duration = Duration::from_secs(6);
 
-/// The statuses of many messages are asked for.
+/// A request for the statuses of many messages.
 pub struct BatchGetStatus {
-    caller: Caller,
+    pub(super) caller: Caller,
     pub(super) messages: Vec<MessageRef>,
     wait: Duration,
+    ends_with_first: bool,
 }
 
 impl BatchGetStatus {
     pub(super) fn read(event: &Event<'_>, caller: Caller) -> Result<Self, Problem> {
         let body = body(event)?;
-        let mut faults = FieldErrors::default();
-        let messages = messages(&mut faults, &body, &caller);
+        let mut errors = FieldErrors::default();
+        let messages = messages(&mut errors, &body, &caller);
         let query = event.query();
         let fields: Vec<Field<'_>> = query
             .iter()
             .map(|(name, value)| (name.as_ref(), Some(value.as_ref())))
             .collect();
-        for (name, _) in fields.iter().filter(|(name, _)| *name != "wait") {
-            faults.add(name, "This parameter is not known here.");
+        for (name, _) in &fields {
+            if !["wait", "until"].contains(name) {
+                errors.add(name, "This parameter is not known.");
+            }
         }
-        let wait = faults.wait(&fields);
-        let messages = faults.finish(messages)?;
+        let wait = errors.wait(&fields);
+        let ends_with_first = errors.until(&fields);
+        let messages = errors.finish(messages)?;
         Ok(Self {
             caller,
             messages,
             wait,
+            ends_with_first,
         })
     }
 
-    pub(super) async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
-        // However often a message is asked for, Chime is asked once.
-        let wait_until = request.wait(self.wait);
-        let mut different: Vec<&MessageRef> = Vec::new();
+    pub(super) async fn respond(&self, request: &RequestContext<'_>) -> Result<Response, Problem> {
+        // The same message twice costs one call.
+        let mut distinct: Vec<&MessageRef> = Vec::new();
         for message in &self.messages {
-            if !different.contains(&message) {
-                different.push(message);
+            if !distinct.contains(&message) {
+                distinct.push(message);
             }
         }
-        let pace = &RateLimiter::new();
-        let asked = different.into_iter().map(|message| async move {
-            let heard = request.ask(&self.caller, message, wait_until, pace).await;
-            let mut metrics = request.metrics();
-            match &heard {
-                Ok(status) => metrics.status(status.value()),
-                Err(problem) => metrics.problem(problem),
+        let mut policy = request.policy(self.wait, self.ends_with_first);
+        policy.is_batch = true;
+        if policy.wait.is_none() {
+            let max_time = request
+                .limiter()
+                .delay_of(distinct.len())
+                .saturating_add(MAX_TIME);
+            policy.deadline = request.at_latest(max_time).min(policy.deadline);
+        }
+        let scheduler = &request.scheduler(policy, distinct.len());
+        let results = distinct.into_iter().map(|message| async move {
+            let result = request.status(scheduler, &self.caller, message).await;
+            if let Err(problem) = &result {
+                request.metrics().problem(problem);
             }
-            (message, heard)
+            (message, result)
         });
-        let heard: HashMap<_, _> = join_all(asked).await.into_iter().collect();
+        let results: HashMap<_, _> = join_all(results).await.into_iter().collect();
 
-        let results: Vec<_> = self
-            .messages
-            .iter()
-            .filter_map(|message| {
-                let heard = heard.get(message)?;
-                Some(BatchItem::new(message, heard, request.id))
-            })
-            .collect();
-        let mut response = Response::json(&Results { results })?;
-        if heard.values().any(is_worth_asking_again) {
+        let items = self.messages.iter().filter_map(|message| {
+            let result = results.get(message)?;
+            Some(BatchItem::new(message, result, request.id))
+        });
+        let mut response = Response::json(&BatchBody {
+            results: items.collect(),
+        })?;
+        if results.values().any(is_worth_a_retry) {
             response.set(
                 "retry-after",
                 fastrand::u32(RETRY_AFTER_SECONDS).to_string(),
@@ -90,7 +100,7 @@ impl BatchGetStatus {
     }
 }
 
-/// The body, if it is one that is worth looking into.
+/// The body as text.
 fn body(event: &Event<'_>) -> Result<String, Problem> {
     let media_type = event.headers.content_type.as_deref().unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -103,74 +113,72 @@ fn body(event: &Event<'_>) -> Result<String, Problem> {
         }
         Body::Text(text) => Ok(text.into_owned()),
         Body::Undecodable => {
-            let mut faults = FieldErrors::default();
-            faults.add("body", "It is not UTF-8 text.");
-            faults.finish(None)
+            let mut errors = FieldErrors::default();
+            errors.add("body", "It is not UTF-8 text.");
+            errors.finish(None)
         }
     }
 }
 
-/// The messages that a body asks about, or faults.
-fn messages(faults: &mut FieldErrors, body: &str, caller: &Caller) -> Option<Vec<MessageRef>> {
+/// Parses the messages of a body.
+fn messages(errors: &mut FieldErrors, body: &str, caller: &Caller) -> Option<Vec<MessageRef>> {
     let body: Json<'_> = match serde_json::from_str(body) {
         Ok(body) => body,
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
-            faults.add("body", format!("It is not JSON ({place})."));
+            errors.add("body", format!("It is not JSON ({place})."));
             return None;
         }
     };
     let Some(members) = body.as_object() else {
-        faults.add("body", "It must be a JSON object.");
+        errors.add("body", "It must be a JSON object.");
         return None;
     };
     for (name, _) in members.iter().filter(|(name, _)| *name != "messages") {
-        faults.add(name, "This member is not known here.");
+        errors.add(name, "This member is not known.");
     }
     let mut given = members.iter().filter(|(name, _)| *name == "messages");
     let items = match (given.next(), given.next()) {
         (Some((_, Json::Array(items))), None) => items,
         (None, _) => {
-            faults.add("messages", "It is required.");
+            errors.add("messages", "It is required.");
             return None;
         }
         (_, Some(_)) => {
-            faults.add("messages", "It is given more than once.");
+            errors.add("messages", "It is given more than once.");
             return None;
         }
         (Some(_), None) => {
-            faults.add("messages", "It must be an array.");
+            errors.add("messages", "It must be an array.");
             return None;
         }
     };
     if !(1..=MAX_MESSAGES).contains(&items.len()) {
-        faults.add(
+        errors.add(
             "messages",
             format!("It must have 1 to {MAX_MESSAGES} items."),
         );
         return None;
     }
-    items
-        .iter()
-        .enumerate()
-        // All of them, so that all that is wrong is told.
-        .map(|(index, item)| message(faults, index, item, caller))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect()
+    // Each item is parsed, also after a failed one, because all errors are reported at once.
+    let mut messages = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        messages.extend(message(errors, index, item, caller));
+    }
+    (messages.len() == items.len()).then_some(messages)
 }
 
 fn message(
-    faults: &mut FieldErrors,
+    errors: &mut FieldErrors,
     index: usize,
     item: &Json<'_>,
     caller: &Caller,
 ) -> Option<MessageRef> {
     let Some(members) = item.as_object() else {
-        faults.add(format!("messages[{index}]"), "It must be a JSON object.");
+        errors.add(format!("messages[{index}]"), "It must be a JSON object.");
         return None;
     };
-    faults.message(&format!("messages[{index}]."), &texts(members), caller)
+    errors.message(&format!("messages[{index}]."), &texts(members), caller)
 }
 
 fn texts<'m>(members: &'m Members<'_>) -> Vec<Field<'m>> {
@@ -180,25 +188,25 @@ fn texts<'m>(members: &'m Members<'_>) -> Vec<Field<'m>> {
         .collect()
 }
 
-fn is_worth_asking_again(heard: &Result<MessageStatus, Problem>) -> bool {
-    match heard {
+fn is_worth_a_retry(result: &Result<MessageStatus, Problem>) -> bool {
+    match result {
         Ok(status) => status.is_pending(),
         Err(problem) => problem.retry_after().is_some(),
     }
 }
 
 #[derive(Serialize)]
-struct Results<'r> {
+struct BatchBody<'r> {
     results: Vec<BatchItem<'r>>,
 }
 
-/// What became of one message of many: its status, or `{"messageId":"…","problem":{…}}`.
+/// One result: `{"messageId":"…","status":"…"}` or `{"messageId":"…","problem":{…}}`.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum BatchItem<'r> {
-    StatusBody(StatusBody<'r>),
+    Status(StatusBody<'r>),
     #[serde(rename_all = "camelCase")]
-    Failed {
+    Problem {
         message_id: &'r str,
         problem: ProblemBody<'r>,
     },
@@ -207,15 +215,15 @@ enum BatchItem<'r> {
 impl<'r> BatchItem<'r> {
     fn new(
         message: &'r MessageRef,
-        heard: &'r Result<MessageStatus, Problem>,
+        result: &'r Result<MessageStatus, Problem>,
         request_id: &'r str,
     ) -> Self {
         let message_id = message.message.as_str();
-        match heard {
-            Ok(status) => Self::StatusBody(StatusBody::new(message_id, status)),
-            Err(problem) => Self::Failed {
+        match result {
+            Ok(status) => Self::Status(StatusBody::new(message_id, status)),
+            Err(problem) => Self::Problem {
                 message_id,
-                problem: problem.document(request_id),
+                problem: problem.body(request_id),
             },
         }
     }

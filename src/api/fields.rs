@@ -1,26 +1,25 @@
-//! The fields of a request, from wherever they stand: whatever is wrong with any of them is found
-//! before anything is asked, and told all at once.
+//! Fields of a request, from the query or from JSON. All errors are collected before Chime is called.
 
 use std::time::Duration;
 
 use crate::caller::Caller;
-use crate::domain::{ChannelArn, MessageId, MessageRef, SubChannelId};
+use crate::domain::{ChannelArn, ChannelArnError, MessageId, MessageRef, SubChannelId};
 use crate::problem::{FieldError, Problem};
 
-/// Longest name of an unknown field that is repeated to whoever sent it.
+/// Maximum length of an unknown field name in a response.
 const MAX_NAME_LENGTH: usize = 128;
-/// Most faults that are told: an answer must not grow with what was sent.
+/// Maximum number of errors in a response. A response must not grow with its request.
 const MAX_ERRORS: usize = 100;
 
-/// What is wrong so far.
+/// The errors found so far.
 #[derive(Default)]
 pub(super) struct FieldErrors(Vec<FieldError>);
 
-/// A field as it was sent: its name, and its value if that is text.
+/// A field of the request: its name, and its value if that is a string.
 pub(super) type Field<'f> = (&'f str, Option<&'f str>);
 
 impl FieldErrors {
-    /// Adds a fault of a field; what is told of each field is the first thing that is wrong.
+    /// Adds an error of a field, unless the field already has one.
     pub(super) fn add(&mut self, field: impl AsRef<str>, detail: impl Into<String>) {
         let field: String = field.as_ref().chars().take(MAX_NAME_LENGTH).collect();
         if self.0.len() < MAX_ERRORS && !self.0.iter().any(|known| known.field == field) {
@@ -29,7 +28,7 @@ impl FieldErrors {
         }
     }
 
-    /// The end of parsing: what was read, or all that is wrong.
+    /// Ends parsing: the value, or all errors.
     pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
             Some(read) if self.0.is_empty() => Ok(read),
@@ -37,7 +36,7 @@ impl FieldErrors {
         }
     }
 
-    /// One message, out of all fields that are said to describe it; `path` stands before their names.
+    /// Parses one message from its fields. `path` precedes their names in errors.
     pub(super) fn message(
         &mut self,
         path: &str,
@@ -46,15 +45,16 @@ impl FieldErrors {
     ) -> Option<MessageRef> {
         for (name, _) in fields {
             if !["channelArn", "messageId", "subChannelId"].contains(name) {
-                self.add(format!("{path}{name}"), "This field is not known here.");
+                self.add(format!("{path}{name}"), "This field is not known.");
             }
         }
         let channel = self.field(path, fields, "channelArn", true, |text| {
-            let channel = ChannelArn::parse(text).ok_or("It must be the ARN of a channel.")?;
-            match caller.user.shares_app_instance_with(&channel) {
-                true => Ok(channel),
-                false => Err("It must be a channel of the caller's own app instance."),
-            }
+            ChannelArn::parse_for(caller.user(), text).map_err(|error| match error {
+                ChannelArnError::NotAChannel => "It must be the ARN of a channel.",
+                ChannelArnError::OtherAppInstance => {
+                    "It must be a channel of the caller's own app instance."
+                }
+            })
         });
         let message = self.field(path, fields, "messageId", true, |text| {
             MessageId::parse(text).ok_or("It must be 1 to 128 letters, digits, - and _.")
@@ -69,14 +69,27 @@ impl FieldErrors {
         })
     }
 
-    /// Whole seconds to wait; any number is one, however large.
+    /// Parses `wait`: whole seconds, of any size.
     pub(super) fn wait(&mut self, fields: &[Field<'_>]) -> Duration {
         self.field("", fields, "wait", false, |text| {
-            match text.bytes().all(|byte| byte.is_ascii_digit()) {
-                // Digits that do not fit are more seconds than anybody waits.
-                true => Ok(Duration::from_secs(text.parse().unwrap_or(u64::MAX))),
-                false => Err("It must be whole seconds, from 0."),
+            if text.bytes().all(|byte| byte.is_ascii_digit()) {
+                // A number that does not fit is longer than any wait.
+                Ok(Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
+            } else {
+                Err("It must be whole seconds, from 0.")
             }
+        })
+        .unwrap_or_default()
+    }
+
+    /// Parses `until`. Returns whether the first decided message ends the wait.
+    pub(super) fn until(&mut self, fields: &[Field<'_>]) -> bool {
+        let has_wait = fields.iter().any(|(name, _)| *name == "wait");
+        self.field("", fields, "until", false, |text| match text {
+            _ if !has_wait => Err("It needs `wait`."),
+            "any" => Ok(true),
+            "all" => Ok(false),
+            _ => Err("It must be `any` or `all`."),
         })
         .unwrap_or_default()
     }

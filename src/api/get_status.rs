@@ -5,19 +5,18 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::fields::{Field, FieldErrors};
-use super::{Request, Response};
+use super::{RequestContext, Response};
 use crate::caller::Caller;
 use crate::domain::{MessageRef, MessageStatus};
 use crate::event::Event;
 use crate::problem::Problem;
-use crate::settle::RateLimiter;
 
-/// Seconds after which a client that was told "pending" should ask again, by chance.
+/// Seconds after which a client should ask again about a pending message, chosen at random.
 pub(super) const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 1..=4;
 
-/// The status of one message is asked for.
+/// A request for the status of one message.
 pub struct GetStatus {
-    caller: Caller,
+    pub(super) caller: Caller,
     pub(super) message: MessageRef,
     wait: Duration,
 }
@@ -30,10 +29,10 @@ impl GetStatus {
             .map(|(name, value)| (name.as_ref(), Some(value.as_ref())));
         let (wait, fields): (Vec<Field<'_>>, Vec<Field<'_>>) =
             fields.partition(|(name, _)| *name == "wait");
-        let mut faults = FieldErrors::default();
-        let message = faults.message("", &fields, &caller);
-        let wait = faults.wait(&wait);
-        let message = faults.finish(message)?;
+        let mut errors = FieldErrors::default();
+        let message = errors.message("", &fields, &caller);
+        let wait = errors.wait(&wait);
+        let message = errors.finish(message)?;
         Ok(Self {
             caller,
             message,
@@ -41,15 +40,14 @@ impl GetStatus {
         })
     }
 
-    pub(super) async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
-        let wait_until = request.wait(self.wait);
+    pub(super) async fn respond(&self, request: &RequestContext<'_>) -> Result<Response, Problem> {
+        let policy = request.policy(self.wait, false);
+        let scheduler = request.scheduler(policy, 1);
         let status = request
-            .ask(&self.caller, &self.message, wait_until, &RateLimiter::new())
+            .status(&scheduler, &self.caller, &self.message)
             .await?;
-        request.metrics().status(status.value());
-
-        let found = StatusBody::new(self.message.message.as_str(), &status);
-        let mut response = Response::json(&found)?;
+        let body = StatusBody::new(self.message.message.as_str(), &status);
+        let mut response = Response::json(&body)?;
         if status.is_pending() {
             response.set(
                 "retry-after",
@@ -60,7 +58,7 @@ impl GetStatus {
     }
 }
 
-/// What is said of a message: `{"messageId":"…","status":"…","detail":"…"}`.
+/// `{"messageId":"…","status":"…","detail":"…"}`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StatusBody<'f> {

@@ -1,4 +1,4 @@
-//! The answer, in the form in which Lambda hands it to any of the gateways.
+//! HTTP response, in the form that all gateways accept.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,10 @@ use serde::{Serialize, Serializer};
 
 use crate::problem::{Problem, ProblemType};
 
-/// What goes back to the gateway:
-/// `{"statusCode":…,"headers":{…},"body":"…","isBase64Encoded":false}`, which REST APIs, HTTP APIs
-/// with either payload format and function URLs all understand; in format 2.0 with `"cookies":[]`.
+/// The response to the gateway: `{"statusCode":…,"headers":{…},"body":"…","isBase64Encoded":false}`.
+///
+/// REST APIs, HTTP APIs with either payload format and function URLs accept it. In format 2.0 it also has
+/// `"cookies":[]`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -40,7 +41,7 @@ fn status_code<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::O
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without a body.
     pub(super) fn empty(status_code: StatusCode) -> Self {
         Self {
             status_code,
@@ -51,28 +52,29 @@ impl Response {
         }
     }
 
-    /// Adds the member that payload format 2.0 has and the others have not. It may be left out, but
-    /// `cargo lambda watch` does not take an answer without it.
+    /// Adds the member that only payload format 2.0 has. It is optional, but `cargo lambda watch` rejects
+    /// a response without it.
     pub(super) fn in_format_2_0(&mut self) {
         self.cookies = Some([]);
     }
 
-    /// A 200 of JSON that nobody may keep: the next answer may be another one.
+    /// A 200 with JSON that must not be cached.
     pub(super) fn json(body: &impl Serialize) -> Result<Self, Problem> {
         Self::document(StatusCode::OK, "application/json", body)
             .map_err(|error| Problem::because(ProblemType::InternalError, error))
     }
 
-    /// The answer that tells of a problem.
-    pub(super) fn problem(problem: &Problem, request_id: &str, methods: &'static str) -> Self {
-        let status = problem.kind.status();
-        let document = problem.document(request_id);
-        let mut response = Self::document(status, "application/problem+json", &document)
+    /// A response that reports a problem.
+    pub(super) fn problem(problem: &Problem, request_id: &str) -> Self {
+        let status = problem.problem_type().status();
+        let body = problem.body(request_id);
+        let mut response = Self::document(status, "application/problem+json", &body)
             .unwrap_or_else(|_| Self::empty(status));
-        match problem.kind {
-            ProblemType::Unauthenticated => response.set("www-authenticate", "Bearer"),
-            ProblemType::MethodNotAllowed => response.set("allow", methods),
-            _ => {}
+        if problem.problem_type() == ProblemType::Unauthenticated {
+            response.set("www-authenticate", "Bearer");
+        }
+        if let Some(methods) = problem.allowed_methods() {
+            response.set("allow", methods.to_owned());
         }
         if let Some(seconds) = problem.retry_after() {
             response.set("retry-after", seconds.to_string());
@@ -92,7 +94,7 @@ impl Response {
         Ok(response)
     }
 
-    /// Adds a header. Names are in lower case, and each is set once.
+    /// Adds a header. The name is in lower case, and is set once.
     pub(super) fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
         self.headers.0.push((name, value.into()));
     }
@@ -114,7 +116,7 @@ impl Response {
             .map(|(name, value)| (*name, value.as_ref()))
     }
 
-    /// The body, which is text in every answer.
+    /// The body, which is always text.
     pub fn body(&self) -> &str {
         &self.body
     }

@@ -1,10 +1,14 @@
-//! Connections to Chime: what carries the SDK's requests.
+//! HTTP connections to Chime: hyper's pool over rustls with ring.
 //!
-//! hyper's pool over rustls with ring. The SDK has a client of the same parts, whose way to the
-//! system's roots and whose other protocols cost a cold start more than everything else in it
-//! (`benches/README.md`).
+//! The SDK's default client has the same parts, but its way to the root certificates and its other
+//! protocols cost a cold start more than everything else in it (`benches/README.md`). And it reads a
+//! response body without limit.
 
-use std::sync::Arc;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use aws_sdk_chimesdkmessaging::config::SharedHttpClient;
@@ -14,70 +18,193 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_types::body::SdkBody;
-use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector as Tcp;
+use hyper_util::client::legacy::connect::{HttpConnector as TcpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use lambda_http::http::Uri;
+use lambda_http::http::{Request, Response, Uri};
 use lambda_http::tower::util::BoxCloneSyncService;
 use lambda_http::tower::{Service, service_fn};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::roots::RootCertificates;
+
+/// Maximum size of a response body. A status has less than 1 KiB.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 type Connect = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+type Pool = Client<Connect, SdkBody>;
 
-/// A client that trusts `roots` alone. A connection may take `timeout`, from the name's lookup to
-/// the end of TLS's handshake; for the answer the SDK's own timeout is there.
+/// Creates an HTTP client that trusts `roots` only.
+///
+/// `connect_timeout` limits a connection from name lookup to TLS handshake, and is shared by all
+/// addresses of the name. `attempt_timeout` limits a call, including its connection and body.
 ///
 /// # Errors
-/// When the TLS library cannot be set up.
-pub(crate) fn client(
-    roots: &Arc<RootCertStore>,
-    timeout: Duration,
+/// If the TLS library cannot be set up.
+pub(super) fn client(
+    roots: &RootCertificates,
+    connect_timeout: Duration,
+    attempt_timeout: Duration,
 ) -> Result<SharedHttpClient, BoxError> {
     let tls =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(Arc::clone(roots))
+            .with_root_certificates(roots.store())
             .with_no_client_auth();
-    let mut tcp = Tcp::new();
-    tcp.enforce_http(false);
-    // A request is one small write that should not wait for anything.
-    tcp.set_nodelay(true);
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(tcp);
-    let in_time = service_fn(move |uri| {
-        let connection = https.clone().call(uri);
-        async move { tokio::time::timeout(timeout, connection).await? }
-    });
-    let pool = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .build(Connect::new(in_time));
-    let connector = SharedHttpConnector::new(Pool(pool));
+        .wrap_connector(tcp(TcpConnector::new(), connect_timeout));
+    let connector = SharedHttpConnector::new(Connector(Arc::new(Pools {
+        connect: connect(https, connect_timeout),
+        attempt_timeout,
+        current: Mutex::new(None),
+    })));
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-#[derive(Debug)]
-struct Pool(Client<Connect, SdkBody>);
+/// The TCP part of a connection. Divides the timeout by the number of addresses, so a dead address
+/// leaves time for the next one.
+fn tcp<R>(mut tcp: TcpConnector<R>, connect_timeout: Duration) -> TcpConnector<R> {
+    tcp.enforce_http(false);
+    // A request is one small write, and must not wait for more data.
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp
+}
 
-impl HttpConnector for Pool {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let request = match request.try_into_http1x() {
-            Ok(request) => request,
-            Err(error) => {
-                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
-            }
-        };
-        let answer = self.0.request(request);
-        HttpConnectorFuture::new(async move {
-            let answer = answer
-                .await
-                .map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
-                .map_err(|error| ConnectorError::other(error.into(), None))
+/// Limits the whole connection: name lookup, TCP and TLS.
+fn connect(https: HttpsConnector<TcpConnector>, connect_timeout: Duration) -> Connect {
+    Connect::new(service_fn(move |uri| {
+        let connection = https.clone().call(uri);
+        async move { timeout(connect_timeout, connection).await? }
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct Connector(Arc<Pools>);
+
+/// The connection pool, which is replaced after a stale connection.
+#[derive(Debug)]
+struct Pools {
+    connect: Connect,
+    attempt_timeout: Duration,
+    current: Mutex<Option<Pool>>,
+}
+
+/// No response within the attempt timeout.
+#[derive(Debug)]
+pub(super) struct AttemptTimeout {
+    /// Whether the connection was opened for an earlier call. It may have died without a reset while
+    /// Lambda had frozen the environment.
+    pub(super) on_reused_connection: bool,
+}
+
+impl fmt::Display for AttemptTimeout {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("no response within the attempt timeout")
+    }
+}
+
+impl std::error::Error for AttemptTimeout {}
+
+/// The response body ended early or is too large.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    /// More than 64 KiB.
+    TooLarge,
+    /// The connection ended within the body.
+    CutOff,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TooLarge => "the response body has more than 64 KiB",
+            Self::CutOff => "the connection ended within the response body",
         })
     }
+}
+
+impl std::error::Error for BodyError {}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let pools = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            pools.send(request).await
+        })
+    }
+}
+
+impl Pools {
+    async fn send(&self, mut request: Request<SdkBody>) -> Result<HttpResponse, ConnectorError> {
+        let connection = capture_connection(&mut request);
+        let mut response = pin!(receive(self.current().request(request)));
+        // An idle connection is taken at the first poll. A new one is never ready that early.
+        let first = poll_fn(|context| Poll::Ready(response.as_mut().poll(context))).await;
+        if let Poll::Ready(response) = first {
+            return response;
+        }
+        let on_reused_connection = connection.connection_metadata().is_some();
+        match timeout(self.attempt_timeout, response).await {
+            Ok(response) => response,
+            Err(_elapsed) => {
+                if on_reused_connection {
+                    // The other idle connections are as old, so the next call opens a new one.
+                    self.replace();
+                }
+                let error = AttemptTimeout {
+                    on_reused_connection,
+                };
+                Err(ConnectorError::timeout(error.into()))
+            }
+        }
+    }
+
+    fn current(&self) -> Pool {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.get_or_insert_with(|| self.new_pool()).clone()
+    }
+
+    fn replace(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.new_pool());
+    }
+
+    fn new_pool(&self) -> Pool {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(self.connect.clone())
+    }
+}
+
+/// Receives a response with its body.
+async fn receive(
+    response: hyper_util::client::legacy::ResponseFuture,
+) -> Result<HttpResponse, ConnectorError> {
+    let response = response
+        .await
+        .map_err(|error| ConnectorError::io(error.into()))?;
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MAX_BODY_BYTES)
+        .collect()
+        .await
+        .map_err(|error| {
+            let error = if error.is::<LengthLimitError>() {
+                BodyError::TooLarge
+            } else {
+                BodyError::CutOff
+            };
+            ConnectorError::other(error.into(), None)
+        })?;
+    let response = Response::from_parts(head, SdkBody::from(body.to_bytes()));
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }

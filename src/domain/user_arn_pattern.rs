@@ -1,17 +1,20 @@
-//! `APP_INSTANCE_USER_ARN`: how the values of an authorizer become the ARN of an AppInstanceUser.
+//! `APP_INSTANCE_USER_ARN`: the pattern that maps authorizer values to an AppInstanceUser ARN.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{
-    AppInstanceUserArn, IdFault, app_instance_id_fault, is_account, is_app_instance_id,
-    is_partition, is_region, is_resource_id, resource_id_fault,
+use super::arn::{AppInstanceUserArn, is_account, is_partition, is_region};
+use super::id::{
+    IdFault, app_instance_id_fault, is_app_instance_id, is_resource_id, resource_id_fault,
 };
 
-/// The mapping from what an authorizer says to whom Chime is asked as.
+/// Maps authorizer claims to the AppInstanceUser ARN that is sent as the Chime bearer.
 ///
-/// Either an AppInstanceUser ARN with `{name}` in the places that the authorizer fills, or one
-/// `{name}` alone, whose value is the whole ARN. Names are taken literally, `:` and `/` included.
+/// Either an AppInstanceUser ARN with a `{name}` for each part that the authorizer decides, or a single
+/// `{name}` whose value is the whole ARN. Names are taken literally, including `:` and `/`.
+///
+/// A segment of the ARN has at most one placeholder. With two, `{org}-{name}` would map
+/// (`acme`, `eu-alice`) and (`acme-eu`, `alice`) to one user.
 pub struct UserArnPattern {
     pieces: Vec<Piece>,
     region: Option<String>,
@@ -19,22 +22,21 @@ pub struct UserArnPattern {
 
 enum Piece {
     Literal(String),
-    /// A placeholder, and whether it stands in the last segment, where ids may have colons.
+    /// A placeholder. Only in the last segment may its value contain colons.
     Placeholder {
         name: String,
         in_user_id: bool,
     },
 }
 
-/// Stands for a placeholder while the shape of a template is checked: no legal ARN has it.
+/// Marks a placeholder while the shape of a pattern is checked. No legal ARN contains it.
 const HOLE: char = '\0';
 
 impl UserArnPattern {
-    /// Reads a template.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// When a brace is unbalanced, a name is empty, nothing is left to the authorizer, or the
-    /// whole could not become an AppInstanceUser ARN whatever the authorizer says.
+    /// [`PatternError`] if the text is not a pattern, or can never become an AppInstanceUser ARN.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let mut pieces = Vec::new();
         let mut skeleton = String::new();
@@ -60,22 +62,25 @@ impl UserArnPattern {
             return Err(PatternError::Unbalanced);
         }
         if pieces.is_empty() {
-            // Everybody would be one and the same user.
+            // Every caller would be the same user.
             return Err(PatternError::Constant);
         }
         skeleton.push_str(rest);
         pieces.push(Piece::Literal(rest.to_owned()));
         pieces.retain(|piece| !matches!(piece, Piece::Literal(text) if text.is_empty()));
+        if segments(&skeleton).any(|segment| segment.matches(HOLE).count() > 1) {
+            return Err(PatternError::SharedSegment);
+        }
         let region = region_of(&skeleton).ok_or(PatternError::NoUserArn)?;
         Ok(Self { pieces, region })
     }
 
-    /// The region that the template says, where the authorizer has no part in it.
+    /// The region of the ARN, if the pattern states it literally.
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 
-    /// The names that the template takes from the authorizer, in order.
+    /// The names of the placeholders, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Literal(_) => None,
@@ -83,33 +88,33 @@ impl UserArnPattern {
         })
     }
 
-    /// Fills in what the authorizer said; `value` gives nothing for a name that is missing or whose
-    /// value is no text.
+    /// Fills in the values of the authorizer. `value` returns the value of a name, or the reason why
+    /// it has no usable value.
     ///
     /// # Errors
-    /// The first name whose value is missing or not legal in its place. Values are refused, never
-    /// repaired: two callers must not become one user.
+    /// [`MappingError`] for the first name without a value that is legal in its place. Values are
+    /// refused, never repaired: two callers must not become one user.
     pub fn fill<'v>(
         &self,
-        value: impl Fn(&str) -> Option<Cow<'v, str>>,
+        value: impl Fn(&str) -> Result<Cow<'v, str>, MappingErrorKind>,
     ) -> Result<AppInstanceUserArn, MappingError> {
         let mut arn = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => arn.push_str(text),
                 Piece::Placeholder { name, in_user_id } => {
-                    let unmapped = |why| MappingError {
+                    let error = |kind| MappingError {
                         name: name.clone(),
-                        why,
+                        kind,
                     };
-                    let value = value(name).ok_or_else(|| unmapped(MappingErrorKind::Missing))?;
+                    let value = value(name).map_err(error)?;
                     let fault = match (self.is_whole_claim(), in_user_id) {
                         (true, _) => None,
                         (false, true) => resource_id_fault(&value),
                         (false, false) => app_instance_id_fault(&value),
                     };
                     if let Some(fault) = fault {
-                        return Err(unmapped(MappingErrorKind::NotAnId(fault)));
+                        return Err(error(MappingErrorKind::NotAnId(fault)));
                     }
                     arn.push_str(&value);
                 }
@@ -117,7 +122,7 @@ impl UserArnPattern {
         }
         AppInstanceUserArn::parse(&arn).ok_or_else(|| MappingError {
             name: self.names().collect::<Vec<_>>().join(", "),
-            why: MappingErrorKind::NotAUserArn,
+            kind: MappingErrorKind::NotAUserArn,
         })
     }
 
@@ -126,8 +131,14 @@ impl UserArnPattern {
     }
 }
 
-/// The region of a template whose placeholders are holes: the outer `None` when no filling could
-/// make it an AppInstanceUser ARN, the inner one when the authorizer decides the region.
+/// The segments of an ARN: its first five fields, then the parts of the resource between slashes.
+/// The user id is one segment, even with colons in it.
+fn segments(skeleton: &str) -> impl Iterator<Item = &str> {
+    skeleton.splitn(6, ':').flat_map(|field| field.split('/'))
+}
+
+/// The region of a pattern whose placeholders are holes. The outer `None` means that no values could
+/// make it an AppInstanceUser ARN, the inner one that the authorizer decides the region.
 fn region_of(skeleton: &str) -> Option<Option<String>> {
     if skeleton.chars().eq([HOLE]) {
         return Some(None);
@@ -152,7 +163,7 @@ fn region_of(skeleton: &str) -> Option<Option<String>> {
     possible.then(|| (!region.contains(HOLE)).then(|| region.to_owned()))
 }
 
-/// Why a text is no template.
+/// The reason why a text is not a valid pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatternError {
     /// A `{` without its `}`, or the reverse.
@@ -161,6 +172,8 @@ pub enum PatternError {
     Unnamed,
     /// No placeholder at all.
     Constant,
+    /// Two placeholders in one segment of the ARN.
+    SharedSegment,
     /// Not the shape of an AppInstanceUser ARN.
     NoUserArn,
 }
@@ -168,10 +181,12 @@ pub enum PatternError {
 impl fmt::Display for PatternError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Unbalanced => "a brace has no partner",
+            Self::Unbalanced => "a brace is not closed or not opened",
             Self::Unnamed => "a placeholder has no name",
-            Self::Constant => {
-                "it has no {placeholder}, so that every caller would be the same user"
+            Self::Constant => "it has no {placeholder}, so every caller would be the same user",
+            Self::SharedSegment => {
+                "two {placeholders} are in one segment of the ARN, so two callers could become one \
+                 user; compose the id in a token hook or a Lambda authorizer"
             }
             Self::NoUserArn => {
                 "it must be arn:PARTITION:chime:REGION:ACCOUNT:app-instance/ID/user/ID with \
@@ -183,51 +198,63 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
-/// Why an identity does not become an AppInstanceUser. It names claims, never their values.
+/// The reason why an identity has no AppInstanceUser. Names claims, never their values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingError {
     name: String,
-    why: MappingErrorKind,
+    kind: MappingErrorKind,
 }
 
 impl MappingError {
-    /// The placeholder at fault; all of them, where only the whole is.
+    /// The name of the placeholder; all names if only the whole ARN is not valid.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What is wrong with it.
-    pub fn why(&self) -> MappingErrorKind {
-        self.why
+    /// The reason.
+    pub fn kind(&self) -> MappingErrorKind {
+        self.kind
     }
 }
 
-/// What is wrong with a value.
+/// The reason why a value cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MappingErrorKind {
-    /// There is none, or one that is neither a string nor a whole number.
+    /// There is no value, or one that is neither a string nor a whole number.
     Missing,
-    /// It is no id. What is wrong with it is not for the log.
+    /// The request was signed, but not in a role session.
+    NoRoleSession,
+    /// The session name that all users of a Cognito identity pool share.
+    SharedSession,
+    /// The value is not a legal id. The log does not say why, because that would show the value.
     NotAnId(IdFault),
-    /// Each value is legal, and the whole is no AppInstanceUserArn.
+    /// Each value is legal, but the whole is not an AppInstanceUser ARN.
     NotAUserArn,
 }
 
 impl fmt::Display for MappingError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
-        match self.why {
+        match self.kind {
             MappingErrorKind::Missing => write!(
                 formatter,
                 "the authorizer gave no string and no whole number for {{{name}}}"
             ),
+            MappingErrorKind::NoRoleSession => write!(
+                formatter,
+                "the request was not signed in a role session, so {{{name}}} has no value"
+            ),
+            MappingErrorKind::SharedSession => write!(
+                formatter,
+                "all users of an identity pool have the same {{{name}}}"
+            ),
             MappingErrorKind::NotAnId(_) => write!(
                 formatter,
-                "the value of {{{name}}} is not legal in its place of an AppInstanceUserArn"
+                "the value of {{{name}}} is not legal in its place of an AppInstanceUser ARN"
             ),
             MappingErrorKind::NotAUserArn => write!(
                 formatter,
-                "with {{{name}}} filled in, the template is no AppInstanceUserArn"
+                "with {{{name}}} filled in, the pattern is not an AppInstanceUser ARN"
             ),
         }
     }
@@ -241,19 +268,20 @@ mod tests {
 
     const USUAL: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/{sub}";
 
-    fn fill(template: &str, values: &[(&str, &str)]) -> Option<String> {
-        UserArnPattern::parse(template)
-            .expect("a template")
+    fn fill(pattern: &str, values: &[(&str, &str)]) -> Option<String> {
+        UserArnPattern::parse(pattern)
+            .expect("a pattern")
             .fill(|name| {
-                let (_, value) = values.iter().find(|(known, _)| *known == name)?;
-                Some(Cow::Borrowed(*value))
+                let value = values.iter().find(|(known, _)| *known == name);
+                let (_, value) = value.ok_or(MappingErrorKind::Missing)?;
+                Ok(Cow::Borrowed(*value))
             })
             .ok()
             .map(|arn| arn.as_str().to_owned())
     }
 
     #[test]
-    fn the_three_usual_templates_are_filled() {
+    fn the_three_usual_patterns_are_filled() {
         assert_eq!(
             fill(USUAL, &[("sub", "us-east-1:0d5a")]).as_deref(),
             Some("arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/us-east-1:0d5a")
@@ -271,23 +299,49 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_shares_its_segment_with_text_and_other_placeholders() {
-        let template = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/{https://x.test/org}-{sub}.x";
-        let arn = fill(template, &[("https://x.test/org", "o"), ("sub", "s")]);
+    fn a_placeholder_may_have_literal_text_in_its_segment() {
+        let pattern =
+            "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/x-{https://x.test/id}.y";
         assert_eq!(
-            arn.as_deref(),
-            Some("arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/o-s.x")
+            fill(pattern, &[("https://x.test/id", "s")]).as_deref(),
+            Some("arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/x-s.y")
         );
-        let long = "a".repeat(40);
+        let long = "a".repeat(62);
         assert_eq!(
-            fill(template, &[("https://x.test/org", &long), ("sub", &long)]),
+            fill(pattern, &[("https://x.test/id", &long)]),
             None,
-            "each value is legal, but the whole id is too long"
+            "the value is legal, but the whole id is too long"
         );
     }
 
     #[test]
-    fn a_value_cannot_leave_its_place() {
+    fn two_placeholders_in_one_segment_are_an_error() {
+        const APP_INSTANCE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance";
+        for pattern in [
+            format!("{APP_INSTANCE}/7f1c/user/{{org}}-{{name}}"),
+            format!("{APP_INSTANCE}/7f1c/user/{{org}}{{name}}"),
+            format!("{APP_INSTANCE}/7f1c/user/{{pool}}:{{name}}"),
+            format!("{APP_INSTANCE}/7f1c/user/{{sub}}-{{sub}}"),
+            format!("{APP_INSTANCE}/{{a}}.{{b}}/user/{{sub}}"),
+            "arn:aws:chime:{a}-{b}:111122223333:app-instance/7f1c/user/{sub}".to_owned(),
+            "{a}{b}".to_owned(),
+        ] {
+            assert_eq!(
+                UserArnPattern::parse(&pattern).err(),
+                Some(PatternError::SharedSegment),
+                "{pattern}"
+            );
+        }
+        for pattern in [
+            format!("{APP_INSTANCE}/{{org}}/user/{{name}}"),
+            "arn:{p}:chime:{r}:{a}:app-instance/{t}/user/{s}".to_owned(),
+        ] {
+            assert!(UserArnPattern::parse(&pattern).is_ok(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_add_a_segment_or_a_field() {
         for value in [
             "",
             "a/b",
@@ -324,11 +378,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_whether_one_value_is_at_fault_or_the_whole() {
+    fn a_mapping_error_names_the_value_or_the_whole_arn() {
         let whole = "{arn}";
         let tenant = "arn:aws:chime:us-east-1:111122223333:app-instance/{t}/user/{s}";
         let account = "arn:aws:chime:us-east-1:{t}:app-instance/7f1c/user/{s}";
-        for (template, value, name, why) in [
+        for (pattern, value, name, why) in [
             (whole, "a/b", "arn", MappingErrorKind::NotAUserArn),
             (
                 tenant,
@@ -350,16 +404,16 @@ mod tests {
             ),
             (account, "a", "t, s", MappingErrorKind::NotAUserArn),
         ] {
-            let template = UserArnPattern::parse(template).expect("a template");
-            let refused = template
-                .fill(|_| Some(Cow::Borrowed(value)))
+            let pattern = UserArnPattern::parse(pattern).expect("a pattern");
+            let refused = pattern
+                .fill(|_| Ok(Cow::Borrowed(value)))
                 .expect_err("refused");
-            assert_eq!((refused.name(), refused.why()), (name, why), "{value}");
+            assert_eq!((refused.name(), refused.kind()), (name, why), "{value}");
         }
     }
 
     #[test]
-    fn a_template_that_could_never_work_is_refused_when_it_is_read() {
+    fn a_pattern_that_can_never_match_is_rejected() {
         let refused = |text: &str| UserArnPattern::parse(text).err();
         assert_eq!(refused(""), Some(PatternError::Constant));
         assert_eq!(
@@ -371,7 +425,6 @@ mod tests {
         }
         assert_eq!(refused("{}"), Some(PatternError::Unnamed));
         for text in [
-            "{a}{b}",
             "user/{sub}",
             " {sub}",
             "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/{sub}",
@@ -386,21 +439,21 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_no_template_has_words_of_its_own() {
-        let said: std::collections::HashSet<String> = ["{", "{}", "", "{a}{b}"]
+    fn each_pattern_error_has_its_own_text() {
+        let said: std::collections::HashSet<String> = ["{", "{}", "", "{a}{b}", "user/{a}"]
             .iter()
             .filter_map(|text| UserArnPattern::parse(text).err())
             .map(|error| error.to_string())
             .collect();
-        assert_eq!(said.len(), 4, "{said:?}");
+        assert_eq!(said.len(), 5, "{said:?}");
         assert!(!said.contains(""), "{said:?}");
     }
 
     #[test]
-    fn the_region_is_the_template_s_own_or_nobody_s() {
+    fn the_region_is_known_only_if_it_is_literal() {
         let region = |text: &str| {
             UserArnPattern::parse(text)
-                .expect("a template")
+                .expect("a pattern")
                 .region()
                 .map(str::to_owned)
         };
@@ -413,10 +466,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_claim_and_not_its_value() {
-        let template = UserArnPattern::parse(USUAL).expect("a template");
-        let said = template
-            .fill(|_| Some(Cow::Borrowed("se/cret")))
+    fn a_mapping_error_names_the_claim_and_not_its_value() {
+        let pattern = UserArnPattern::parse(USUAL).expect("a pattern");
+        let said = pattern
+            .fill(|_| Ok(Cow::Borrowed("se/cret")))
             .expect_err("refused")
             .to_string();
         assert!(said.contains("{sub}") && !said.contains("cret/"), "{said}");

@@ -337,9 +337,18 @@ pub fn messages(ids: &[&str]) -> Value {
     json!({ "messages": messages })
 }
 
-/// An id that one request has and no other.
+/// A request id that no other request has, in the form of an HTTP API.
 pub fn unique_id() -> String {
-    format!("request-{:016x}", fastrand::u64(..))
+    let random = fastrand::u128(..);
+    let group = |shift: u32, digits: u32| (random >> shift) & ((1 << (4 * digits)) - 1);
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        group(96, 8),
+        group(80, 4),
+        group(64, 3),
+        group(48, 3),
+        group(0, 12)
+    )
 }
 
 pub fn request_id(event: &Value) -> &str {

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::http::{HttpRequest, HttpResponse, Server, ServerOptions};
+use crate::http::{HttpRequest, HttpResponse, Server, ServerOptions, WireReply};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
 /// How long an invocation may take beyond its deadline before a test gives it up as hung.
@@ -35,13 +36,33 @@ pub struct FakeLambda {
 struct RuntimeApi {
     waiting: mpsc::UnboundedSender<PendingInvocation>,
     next: tokio::sync::Mutex<mpsc::UnboundedReceiver<PendingInvocation>>,
-    running: Mutex<HashMap<String, oneshot::Sender<InvocationResult>>>,
+    running: Mutex<HashMap<String, RunningInvocation>>,
     polls: watch::Sender<usize>,
+    trace_ids: Mutex<TraceIds>,
+    undelivered: AtomicUsize,
+}
+
+struct RunningInvocation {
+    /// Lambda's check that a response belongs to the invocation that it answers. A response must repeat it.
+    invocation_id: String,
+    result: oneshot::Sender<InvocationResult>,
+}
+
+/// The X-Ray trace ids of invocations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceIds {
+    /// A new one for each invocation, as Lambda does.
+    #[default]
+    Changing,
+    /// The same one for all invocations.
+    Constant,
 }
 
 struct PendingInvocation {
     id: String,
+    invocation_id: String,
     deadline_millis: u128,
+    trace_header: String,
     event: Vec<u8>,
 }
 
@@ -77,6 +98,8 @@ impl FakeLambda {
             next: tokio::sync::Mutex::new(next),
             running: Mutex::default(),
             polls: watch::Sender::default(),
+            trace_ids: Mutex::default(),
+            undelivered: AtomicUsize::new(0),
         });
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(ServerOptions::plain(address), {
@@ -128,24 +151,58 @@ impl FakeLambda {
         event: impl Into<Vec<u8>>,
         deadline: Option<Duration>,
     ) -> InvocationResult {
+        let root = match *lock(&self.runtime_api.trace_ids) {
+            TraceIds::Changing => fastrand::u128(..),
+            TraceIds::Constant => 1,
+        };
+        let (time, unique) = (root >> 96, root & (u128::MAX >> 32));
+        let trace_header =
+            format!("Root=1-{time:08x}-{unique:024x};Parent=53995c3f42cd8ad8;Sampled=0");
+        self.invoke_traced(event, deadline, &trace_header).await
+    }
+
+    /// The same with an X-Ray trace header.
+    pub async fn invoke_traced(
+        &self,
+        event: impl Into<Vec<u8>>,
+        deadline: Option<Duration>,
+        trace_header: &str,
+    ) -> InvocationResult {
         let id = format!("{:08x}-0000-4000-8000-000000000000", fastrand::u32(..));
+        let invocation_id = format!("{:032x}", fastrand::u128(..));
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let (answer, answered) = oneshot::channel();
-        lock(&self.runtime_api.running).insert(id.clone(), answer);
+        let (result, ended) = oneshot::channel();
+        let running = RunningInvocation {
+            invocation_id: invocation_id.clone(),
+            result,
+        };
+        lock(&self.runtime_api.running).insert(id.clone(), running);
         let _ = self.runtime_api.waiting.send(PendingInvocation {
             id: id.clone(),
+            invocation_id,
             deadline_millis: deadline.map_or(1000, |deadline| (now + deadline).as_millis()),
+            trace_header: trace_header.to_owned(),
             event: event.into(),
         });
-        match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(outcome)) => outcome,
+        match tokio::time::timeout(PATIENCE, ended).await {
+            Ok(Ok(result)) => result,
             _ => {
                 lock(&self.runtime_api.running).remove(&id);
                 InvocationResult::Nothing
             }
         }
+    }
+
+    /// Sets the trace ids of the following invocations.
+    pub fn use_trace_ids(&self, trace_ids: TraceIds) {
+        *lock(&self.runtime_api.trace_ids) = trace_ids;
+    }
+
+    /// Drops the connection of the next responses, instead of accepting them.
+    pub fn lose_responses(&self, number: usize) {
+        self.runtime_api.undelivered.store(number, Ordering::SeqCst);
     }
 
     /// Waits until the function has asked for an invocation so many times since it was started; the
@@ -218,24 +275,36 @@ impl FakeLambda {
 }
 
 impl RuntimeApi {
-    async fn answer(&self, request: HttpRequest) -> HttpResponse {
+    async fn answer(&self, request: HttpRequest) -> WireReply {
         let path = request
             .path()
             .strip_prefix(PREFIX)
             .unwrap_or_default()
             .to_owned();
         let parts: Vec<&str> = path.split('/').collect();
-        match (request.method.as_str(), parts.as_slice()) {
+        let reply = match (request.method.as_str(), parts.as_slice()) {
             ("GET", ["invocation", "next"]) => self.next().await,
             ("POST", ["invocation", id, "response"]) => {
-                self.end(id, InvocationResult::Response(request.body))
+                let lost = |left: usize| left.checked_sub(1);
+                let counter = &self.undelivered;
+                if counter
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost)
+                    .is_ok()
+                {
+                    lock(&self.running).remove(*id);
+                    return WireReply::Reset;
+                }
+                let echo = request.header("Lambda-Runtime-Invocation-Id");
+                self.end(id, echo, InvocationResult::Response(request.body.clone()))
             }
             ("POST", ["invocation", id, "error"]) => {
-                self.end(id, InvocationResult::Error(request.body))
+                let echo = request.header("Lambda-Runtime-Invocation-Id");
+                self.end(id, echo, InvocationResult::Error(request.body.clone()))
             }
             ("POST", ["init", "error"]) => HttpResponse::new(202, "", ""),
             _ => HttpResponse::new(404, "", ""),
-        }
+        };
+        reply.into()
     }
 
     async fn next(&self) -> HttpResponse {
@@ -243,29 +312,28 @@ impl RuntimeApi {
         let Some(pending) = self.next.lock().await.recv().await else {
             return HttpResponse::new(500, "", "");
         };
+        let deadline = pending.deadline_millis.to_string();
         HttpResponse::new(200, "application/json", pending.event)
             .with("Lambda-Runtime-Aws-Request-Id", &pending.id)
-            .with(
-                "Lambda-Runtime-Deadline-Ms",
-                &pending.deadline_millis.to_string(),
-            )
+            .with("Lambda-Runtime-Invocation-Id", &pending.invocation_id)
+            .with("Lambda-Runtime-Deadline-Ms", &deadline)
             .with(
                 "Lambda-Runtime-Invoked-Function-Arn",
                 "arn:aws:lambda:us-east-1:111122223333:function:under-test",
             )
-            .with(
-                "Lambda-Runtime-Trace-Id",
-                "Root=1-00000000-000000000000000000000000;Sampled=0",
-            )
+            .with("Lambda-Runtime-Trace-Id", &pending.trace_header)
     }
 
-    fn end(&self, id: &str, outcome: InvocationResult) -> HttpResponse {
-        match lock(&self.running).remove(id) {
-            Some(waiting) => {
-                let _ = waiting.send(outcome);
-                HttpResponse::new(202, "application/json", r#"{"status":"OK"}"#)
-            }
-            None => HttpResponse::new(410, "", ""),
+    /// Ends an invocation. As in Lambda, a response with the invocation id of another one is rejected.
+    fn end(&self, id: &str, echo: Option<&str>, result: InvocationResult) -> HttpResponse {
+        let Some(running) = lock(&self.running).remove(id) else {
+            return HttpResponse::new(410, "", "");
+        };
+        if echo == Some(running.invocation_id.as_str()) {
+            let _ = running.result.send(result);
+            HttpResponse::new(202, "application/json", r#"{"status":"OK"}"#)
+        } else {
+            HttpResponse::new(400, "", "")
         }
     }
 }
