@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fakes::chime::{FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
-use fakes::lambda::{FakeLambda, InvocationResult as Reply};
+use fakes::lambda::{FakeLambda, InvocationResult as Reply, TraceIds};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -229,6 +229,11 @@ impl Function {
         let value = status.lines().find_map(|line| line.strip_prefix(name));
         let value = value.and_then(|text| text.split_whitespace().next());
         Ok(value.ok_or_else(|| format!("no {name}"))?.parse()?)
+    }
+
+    /// Sets the trace ids of the following invocations.
+    pub fn use_trace_ids(&self, trace_ids: TraceIds) {
+        self.0.use_trace_ids(trace_ids);
     }
 
     /// Begins its log again, so that a long run does not keep all of it here.

@@ -10,20 +10,20 @@ use std::time::{Duration, Instant as WallInstant};
 use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
 use futures_util::future::{join_all, try_join_all};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::function::{Chime, Outcome, Roots, get};
-use crate::settle::{Answer, RateLimiter, RetryClass, RetryPolicy, settle};
+use crate::polling::{RetryClass, RetryPolicy, Scheduler, Wait};
+use crate::rate_limit::RateLimiter;
 
 /// How long Chime takes for a call, and how long a WebSocket message travels.
 const CALL: Duration = Duration::from_millis(50);
 const PUSH: Duration = Duration::from_millis(25);
 const WAIT: Duration = Duration::from_secs(20);
 const DEADLINE: Duration = Duration::from_secs(28);
-/// With `until=any`, how long a response waits for further decisions.
-const GRACE: Duration = Duration::from_millis(250);
+/// The default of us-east-1.
+const CALLS_PER_SECOND: usize = 5;
 const DECISIONS: usize = 20_000;
 const BATCHES: usize = 1_000;
 const BATCH: usize = 20;
@@ -135,7 +135,7 @@ async fn undecided() -> usize {
     for _ in 0..DECISIONS / 20 {
         let calls = Cell::new(0);
         let never = Instant::now() + 2 * DEADLINE;
-        wait(&RateLimiter::new(), never, &calls).await;
+        request(Method::WaitForAll, &[never], &calls).await;
         most = most.max(calls.get());
     }
     most
@@ -164,8 +164,8 @@ async fn sample(method: Method, decisions: &[Duration]) -> Sample {
 async fn poll(decided: Instant) -> Sample {
     let start = Instant::now();
     for calls in 1.. {
-        let settled = call(decided).await == RetryClass::Settled;
-        if settled {
+        let is_decided = call(decided).await == RetryClass::Final;
+        if is_decided {
             return Sample {
                 lags: vec![Instant::now() - decided],
                 calls,
@@ -182,15 +182,12 @@ async fn requests(method: Method, mut pending: Vec<Instant>) -> Sample {
     let calls = Cell::new(0);
     let mut lags = Vec::new();
     while !pending.is_empty() {
-        let results = match method {
-            Method::WaitForAny => until_any(&pending, &calls).await,
-            _ => until_all(&pending, &calls).await,
-        };
+        let results = request(method, &pending, &calls).await;
         let now = Instant::now();
         let left: Vec<Instant> = pending
             .iter()
             .zip(results)
-            .filter_map(|(at, settled)| (!settled).then_some(*at))
+            .filter_map(|(at, is_decided)| (!is_decided).then_some(*at))
             .collect();
         lags.extend(
             pending
@@ -209,65 +206,28 @@ async fn requests(method: Method, mut pending: Vec<Instant>) -> Sample {
     }
 }
 
-async fn until_all(pending: &[Instant], calls: &Cell<usize>) -> Vec<bool> {
-    let limiter = RateLimiter::new();
-    join_all(pending.iter().map(|at| wait(&limiter, *at, calls))).await
-}
-
-async fn until_any(pending: &[Instant], calls: &Cell<usize>) -> Vec<bool> {
-    let limiter = RateLimiter::new();
-    let mut results = vec![false; pending.len()];
-    let mut waits: FuturesUnordered<_> = pending
-        .iter()
-        .enumerate()
-        .map(|(index, at)| {
-            let wait = wait(&limiter, *at, calls);
-            async move { (index, wait.await) }
-        })
-        .collect();
-    let mut end: Option<Instant> = None;
-    loop {
-        let grace = async {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            next = waits.next() => match next {
-                Some((index, settled)) => {
-                    results[index] = settled;
-                    if settled && end.is_none() {
-                        end = Some(Instant::now() + GRACE);
-                    }
-                }
-                None => return results,
-            },
-            () = grace => return results,
-        }
-    }
-}
-
-/// The function's own wait for one message; whether it was decided in time.
-async fn wait(limiter: &RateLimiter, decided: Instant, calls: &Cell<usize>) -> bool {
+/// One request with `wait=20`. Which of the messages are decided.
+async fn request(method: Method, decisions: &[Instant], calls: &Cell<usize>) -> Vec<bool> {
     let now = Instant::now();
     let policy = RetryPolicy {
         deadline: now + DEADLINE,
-        wait_until: Some(now + WAIT),
         max_attempts: 3,
+        is_batch: decisions.len() > 1,
+        wait: Some(Wait {
+            until: now + WAIT,
+            ends_with_first: matches!(method, Method::WaitForAny),
+        }),
     };
-    let class = settle(limiter, policy, |_| {
-        calls.set(calls.get() + 1);
-        call(decided)
-    })
-    .await;
-    class == Some(RetryClass::Settled)
-}
-
-impl Answer for RetryClass {
-    fn outlook(&self) -> RetryClass {
-        *self
-    }
+    let limiter = RateLimiter::new(CALLS_PER_SECOND);
+    let scheduler = &Scheduler::new(limiter, policy, decisions.len(), |class| *class);
+    let results = decisions.iter().map(|decided| async move {
+        let polled = scheduler.run(|_| {
+            calls.set(calls.get() + 1);
+            call(*decided)
+        });
+        polled.await.result == Some(RetryClass::Final)
+    });
+    join_all(results).await
 }
 
 /// A call, which Chime looks at when half of its time is over.
@@ -276,7 +236,7 @@ async fn call(decided: Instant) -> RetryClass {
     let class = if Instant::now() < decided {
         RetryClass::Pending
     } else {
-        RetryClass::Settled
+        RetryClass::Final
     };
     sleep(CALL / 2).await;
     class

@@ -7,11 +7,14 @@ mod growth;
 mod held;
 mod instructions;
 mod lag;
-/// The function's own polling, on a clock that jumps.
-#[path = "../../../src/settle.rs"]
-#[allow(dead_code)]
-mod settle;
 mod memory;
+// The function's own polling and rate limiter, which `lag` runs on a clock that jumps.
+#[path = "../../../src/polling.rs"]
+#[allow(dead_code)]
+mod polling;
+#[path = "../../../src/rate_limit.rs"]
+#[allow(dead_code)]
+mod rate_limit;
 mod waits;
 
 use std::path::Path;

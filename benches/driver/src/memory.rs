@@ -1,7 +1,9 @@
-//! Memory over many invocations, one after the other, as a deployed function gets them.
+//! Memory over many invocations, one at a time: with a new trace id each, as on Lambda, and with the
+//! same one for all. The runtime library keeps 160 bytes for each new one.
 
 use std::path::Path;
 
+use fakes::lambda::TraceIds;
 use serde_json::{Value, json};
 
 use crate::function::{Chime, Outcome, Roots};
@@ -10,9 +12,18 @@ use crate::function::{Chime, Outcome, Roots};
 const BEFORE: usize = 2_000;
 
 pub async fn measure(binary: &Path, invocations: usize) -> Outcome<Value> {
+    let (changing, constant) = (TraceIds::Changing, TraceIds::Constant);
+    Ok(json!({
+        "changing": growth(binary, invocations, changing).await?,
+        "constant": growth(binary, invocations, constant).await?,
+    }))
+}
+
+async fn growth(binary: &Path, invocations: usize, trace_ids: TraceIds) -> Outcome<Value> {
     let chime = Chime::new(Roots::Bundle).await?;
     chime.put_usual();
     let function = chime.start(binary, &[]).await?;
+    function.use_trace_ids(trace_ids);
     function.at_rest(1).await?;
     let mut readings = Vec::new();
     for number in 0..BEFORE + invocations {
