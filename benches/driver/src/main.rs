@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use function::{Outcome, Roots};
 use serde_json::Value;
 
-const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY \
+const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY ROOTS \
     | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] \
     | held BINARY | memory BINARY INVOCATIONS | waits BINARY WAITS MEMORY_MIB | growth BINARY";
 
@@ -46,7 +46,9 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["compare", rounds, candidates @ ..] => compare::measure(rounds.parse()?, candidates).await,
-        ["instructions", binary] => instructions::measure(Path::new(binary)).await,
+        ["instructions", binary, roots] => {
+            instructions::measure(Path::new(binary), Roots::named(roots)?).await
+        }
         ["profile", binary, roots, answers, file] => {
             let (roots, answers) = (Roots::named(roots)?, answers.parse()?);
             instructions::profile(Path::new(binary), roots, answers, Path::new(file)).await?;
