@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use aws_smithy_types::base64;
+use fakes::chime::Options;
 use fakes::fault::Fault;
 use fakes::flow::{FlowOutcome, Message};
+use fakes::lambda::timed;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -38,7 +40,7 @@ fn expect(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn each_message_has_its_own_answer_in_the_order_asked() {
+async fn each_message_has_its_own_result_in_order() {
     let env = TestEnv::new().await;
     env.seed_message("sent", &user(ALICE), FlowOutcome::sent());
     env.seed_message(
@@ -92,7 +94,7 @@ async fn each_message_has_its_own_answer_in_the_order_asked() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_asked_twice_costs_one_call() {
+async fn the_same_message_twice_costs_one_call() {
     let env = TestEnv::new().await;
     env.seed_message("m", &user(ALICE), FlowOutcome::sent());
     env.seed_message("n", &user(ALICE), FlowOutcome::sent());
@@ -105,7 +107,7 @@ async fn a_message_that_is_asked_twice_costs_one_call() {
 }
 
 #[tokio::test]
-async fn something_to_ask_again_comes_with_a_retry_after() {
+async fn a_pending_or_throttled_result_comes_with_a_retry_after() {
     let env = TestEnv::new().await;
     env.seed_message("sent", &user(ALICE), FlowOutcome::sent());
     env.seed_message("pending", &user(ALICE), FlowOutcome::Pending);
@@ -127,7 +129,7 @@ async fn something_to_ask_again_comes_with_a_retry_after() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_named_with_its_place_and_nothing_is_called() {
+async fn every_invalid_field_is_named_with_its_place_and_chime_is_not_called() {
     let env = TestEnv::new().await;
     let arn = channel();
     let item = json!({"channelArn": arn, "messageId": "m"});
@@ -202,47 +204,103 @@ async fn a_body_may_come_in_base64() {
     assert_eq!(env.calls().len(), 1);
 }
 
-/// The promise, read off the fake Chime's own record.
-fn assert_quota_kept(env: &TestEnv) {
+fn twenty_ids() -> Vec<String> {
+    (0..20).map(|index| format!("m{index}")).collect()
+}
+
+fn twenty_messages() -> Value {
+    let ids = twenty_ids();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    messages(&ids)
+}
+
+/// Checks the rate promise on the fake Chime's own record.
+fn assert_rate(env: &TestEnv, calls_per_second: usize) {
     let calls = env.calls();
     assert!(calls.iter().all(|call| call.in_flight <= 4));
     let mut arrivals: Vec<_> = calls.iter().map(|call| call.started).collect();
     arrivals.sort();
-    for six in arrivals.windows(6) {
+    for window in arrivals.windows(calls_per_second + 1) {
+        let span = window[calls_per_second] - window[0];
+        assert!(span > Duration::from_secs(1), "{span:?}");
+    }
+}
+
+/// The default rate by region, and a configured one. The pattern decides the region.
+const RATES: [(&str, Option<&str>, usize); 4] = [
+    ("us-east-1", None, 5),
+    ("eu-central-1", None, 3),
+    ("us-east-1", Some("1"), 1),
+    ("eu-central-1", Some("12"), 12),
+];
+
+#[tokio::test]
+async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
+    for (region, configured, rate) in RATES {
+        let app_instance = APP_INSTANCE.replace("us-east-1", region);
+        let pattern = format!("{app_instance}/user/{{sub}}");
+        let mut variables = vec![("APP_INSTANCE_USER_ARN", pattern.as_str())];
+        variables.extend(configured.map(|rate| ("CHIME_CALLS_PER_SECOND", rate)));
+        let options = Options {
+            region: region.to_owned(),
+            ..Options::default()
+        };
+        let env = TestEnv::of(options, &variables).await;
+        let count = rate * 3;
+        let ids: Vec<_> = (0..count.min(20))
+            .map(|index| format!("m{index}"))
+            .collect();
+        let items: Vec<_> = ids
+            .iter()
+            .map(|id| json!({"channelArn": format!("{app_instance}/channel/c"), "messageId": id}))
+            .collect();
+        for id in &ids {
+            env.chime.put(Message {
+                channel_arn: format!("{app_instance}/channel/c"),
+                sub_channel_id: None,
+                message_id: id.clone(),
+                sender: format!("{app_instance}/user/{ALICE}"),
+                outcome: FlowOutcome::Pending,
+            });
+        }
+        let reply = env.ask(&post("wait=3", json!({ "messages": items }))).await;
         assert!(
-            six[5] - six[0] > Duration::from_secs(1),
-            "{:?}",
-            six[5] - six[0]
+            said(&reply).iter().all(|(_, said)| said == "PENDING"),
+            "{reply:?}"
         );
+        assert!(
+            env.calls().len() >= count.min(20),
+            "{region}: {}",
+            env.calls().len()
+        );
+        assert_rate(&env, rate);
     }
 }
 
 #[tokio::test]
-async fn twenty_pending_messages_and_a_wait_of_20_s_keep_the_quota_promise() {
+async fn twenty_pending_messages_and_a_wait_of_20_s_keep_the_rate() {
     let env = TestEnv::new().await;
-    let ids: Vec<String> = (0..20).map(|index| format!("m{index}")).collect();
-    for id in &ids {
-        env.seed_message(id, &user(ALICE), FlowOutcome::Pending);
+    for id in twenty_ids() {
+        env.seed_message(&id, &user(ALICE), FlowOutcome::Pending);
     }
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let (reply, took) = fakes::lambda::timed(env.ask(&post("wait=20", messages(&ids)))).await;
+    let (reply, took) = timed(env.ask(&post("wait=20", twenty_messages()))).await;
     assert!(
         said(&reply).iter().all(|(_, said)| said == "PENDING"),
         "{reply:?}"
     );
     assert!(took < Duration::from_secs(22), "{took:?}");
     assert!(env.calls().len() > 20);
-    assert_quota_kept(&env);
+    assert_rate(&env, 5);
 }
 
 #[tokio::test]
-async fn twenty_messages_of_a_failing_chime_keep_the_quota_promise() {
+async fn twenty_messages_and_a_chime_that_fails_now_and_then_keep_the_rate() {
     let env = TestEnv::new().await;
-    let ids: Vec<String> = (0..20).map(|index| format!("m{index}")).collect();
     env.chime.script(
         [
             Fault::service_failure(),
             Fault::throttled(),
+            Fault::Pass,
             Fault::Reset,
             Fault::Latency(Duration::from_millis(200)),
         ]
@@ -252,11 +310,97 @@ async fn twenty_messages_of_a_failing_chime_keep_the_quota_promise() {
         .cloned()
         .collect(),
     );
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let event = post("", messages(&ids));
+    let event = post("", twenty_messages());
     let reply = env.ask(&event).await;
     assert_eq!(said(&reply).len(), 20);
-    assert_quota_kept(&env);
+    assert_rate(&env, 5);
     let record = env.record(request_id(&event)).await;
     assert_eq!(record["upstreamCalls"], Value::from(env.calls().len()));
+}
+
+#[tokio::test]
+async fn three_failed_calls_in_a_row_give_the_remaining_messages_the_last_problem() {
+    for (fault, name) in [
+        (Fault::throttled(), "throttled"),
+        (Fault::service_failure(), "upstream-failure"),
+        (Fault::service_unavailable(), "upstream-unavailable"),
+        (Fault::json("{}"), "upstream-failure"),
+        (Fault::Hang, "upstream-timeout"),
+    ] {
+        let env = TestEnv::new().await;
+        env.chime.always(Some(fault.clone()));
+        let event = post("", twenty_messages());
+        let (reply, took) = timed(env.ask(&event)).await;
+        assert!(
+            said(&reply).iter().all(|(_, said)| said == name),
+            "{fault:?}: {reply:?}"
+        );
+        // At most 4 were in flight when the third one failed.
+        assert!(
+            env.calls().len() <= 3 + 4,
+            "{fault:?}: {}",
+            env.calls().len()
+        );
+        assert!(took < Duration::from_secs(10), "{fault:?}: {took:?}");
+        let retryable = ["throttled", "upstream-unavailable"].contains(&name);
+        assert_eq!(
+            reply.header("retry-after").is_some(),
+            retryable,
+            "{fault:?}"
+        );
+        let record = env.record(request_id(&event)).await;
+        assert_eq!(record["Messages"], 20);
+    }
+}
+
+#[tokio::test]
+async fn a_success_between_failures_lets_every_message_be_called() {
+    let env = TestEnv::new().await;
+    let ids = twenty_ids();
+    for (index, id) in ids.iter().enumerate() {
+        env.seed_message(id, &user(ALICE), FlowOutcome::sent());
+        if index % 3 != 2 {
+            env.chime.fault_for(id, vec![Fault::json("{}")]);
+        }
+    }
+    let reply = env.ask(&post("", twenty_messages())).await;
+    for (index, (_, said)) in said(&reply).iter().enumerate() {
+        let expected = if index % 3 == 2 {
+            "SENT"
+        } else {
+            "upstream-failure"
+        };
+        assert_eq!(said, expected, "{index}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_without_a_wait_ends_within_10_s_however_slow_chime_is() {
+    let env = TestEnv::new().await;
+    for id in twenty_ids() {
+        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
+    }
+    env.chime
+        .always(Some(Fault::Latency(Duration::from_millis(1900))));
+    let (reply, took) = timed(env.ask(&post("", twenty_messages()))).await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let said = said(&reply);
+    assert!(said.iter().any(|(_, said)| said == "SENT"), "{said:?}");
+    assert!(
+        said.iter().any(|(_, said)| said == "upstream-timeout"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_without_a_wait_ends_soon_when_chime_is_unreachable() {
+    let env =
+        TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
+    let (reply, took) = timed(env.ask(&post("", twenty_messages()))).await;
+    assert!(
+        said(&reply)
+            .iter()
+            .all(|(_, said)| said == "upstream-unavailable")
+    );
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use fakes::flow::FlowOutcome;
 use fakes::lambda::InvocationResult;
+use fakes::oracle::SESSION_ROLE;
 use serde_json::Value;
 
 use crate::support::{ALICE, MESSAGE, TestEnv, sample, user, user_pattern};
 
 async fn answers_through(event: &str, claim: &str, id: &str, gateway: &str, authorizer: &str) {
-    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(claim))]).await;
+    let env = TestEnv::with(&[
+        ("APP_INSTANCE_USER_ARN", &user_pattern(claim)),
+        ("SESSION_ROLE_ARN", SESSION_ROLE),
+    ])
+    .await;
     env.seed_message(MESSAGE, &user(id), FlowOutcome::sent());
     let event = sample(event);
     let reply = env.ask(&event).await;
@@ -50,7 +55,7 @@ event_sources! {
     a_rest_api_with_a_lambda_authorizer: "rest-api-lambda-authorizer", "sub", ALICE, "rest-api", "lambda";
     a_rest_api_with_iam: "rest-api-iam", "cognitoIdentityId", &identity_id("rest-api-iam"), "rest-api", "iam";
     an_http_api_with_payload_format_1_0: "http-api-format-1.0-jwt", "sub", ALICE, "http-api-1.0", "claims";
-a_function_url_with_iam: "function-url-iam", "roleSessionName", ALICE, "function-url", "iam";
+    a_function_url_with_iam: "function-url-iam", "roleSessionName", ALICE, "function-url", "iam";
 }
 
 fn identity_id(event: &str) -> String {

@@ -201,15 +201,15 @@ async fn without_an_authorizer_s_word_nobody_is_authenticated() {
 async fn the_log_says_why_nobody_is_authenticated() {
     let env = TestEnv::new().await;
     for (authorizer, cause) in [
-        (json!({}), "no authorizer said anything"),
-        (json!({"sub": ALICE}), "no authorizer said anything"),
+        (json!({}), "the event has no authorizer context"),
+        (json!({"sub": ALICE}), "the event has no authorizer context"),
         (
             json!({"jwt": {"claims": {"sub": ALICE}}, "lambda": {"sub": MALLORY}}),
             "the authorizer context has a name twice, or two authorizers",
         ),
         (
             json!({"iam": {"userId": ALICE, "cognitoIdentity": {"amr": ["unauthenticated"]}}}),
-            "the Cognito identity is an unauthenticated one",
+            "the Cognito identity is unauthenticated",
         ),
     ] {
         let mut event = get_message(MESSAGE, "");
@@ -275,51 +275,148 @@ async fn unauthenticated_cognito_identities_are_nobody() {
     assert!(env.calls().is_empty());
 }
 
+/// Who signed, in the members that other versions of this function could use.
+const CHOSEN_BY_CALLERS: [&str; 6] = [
+    "userArn",
+    "userId",
+    "callerId",
+    "caller",
+    "user",
+    "accountId",
+];
+
 #[tokio::test]
-async fn the_names_of_a_signed_request_are_the_same_at_every_door() {
-    for (name, http_api, rest_api) in [
-        ("userArn", "userArn", "userArn"),
-        ("userId", "userId", "user"),
-        ("callerId", "callerId", "caller"),
-        ("accountId", "accountId", "accountId"),
-    ] {
+async fn a_signer_has_no_names_but_the_two() {
+    for name in CHOSEN_BY_CALLERS {
         let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
-        env.seed_message(MESSAGE, &user("id-1"), FlowOutcome::sent());
-        let mut event = sample("http-api-iam");
-        event["requestContext"]["authorizer"]["iam"][http_api] = "id-1".into();
-        env.ask(&event).await.assert_status("SENT");
-        let mut event = sample("rest-api-iam");
-        event["requestContext"]["identity"][rest_api] = "id-1".into();
-        env.ask(&event).await.assert_status("SENT");
+        for (mut event, principal) in [
+            (sample("http-api-iam"), "/requestContext/authorizer/iam"),
+            (sample("function-url-iam"), "/requestContext/authorizer/iam"),
+            (sample("rest-api-iam"), "/requestContext/identity"),
+        ] {
+            let principal = event.pointer_mut(principal).expect("a principal");
+            for known in CHOSEN_BY_CALLERS {
+                principal[known] = "id-1".into();
+            }
+            env.ask(&event)
+                .await
+                .assert_problem(403, "identity-not-mapped");
+        }
+        assert!(env.calls().is_empty());
     }
 }
 
 #[tokio::test]
-async fn the_session_name_is_an_assumed_role_s_own() {
-    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("roleSessionName"))]).await;
-    env.seed_message(MESSAGE, &user("session"), FlowOutcome::sent());
-    let asked_as = |arn: &str| {
-        let mut event = sample("http-api-iam");
-        event["requestContext"]["authorizer"]["iam"]["userArn"] = arn.into();
-        event
-    };
-    env.ask(&asked_as(
-        "arn:aws:sts::111122223333:assumed-role/role/session",
-    ))
-    .await
-    .assert_status("SENT");
-    for arn in [
-        "arn:aws:iam::111122223333:user/role/session",
-        "arn:aws:sts::111122223333:federated-user/role/session",
-        "arn:aws:sts::111122223333:assumed-role/role",
-        "arn:aws:sts::111122223333:assumed-role/role/x/session",
-        "session",
-    ] {
-        env.ask(&asked_as(arn))
+async fn another_authorizer_may_use_the_names_of_a_signer() {
+    for name in CHOSEN_BY_CALLERS {
+        let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
+        env.put(FlowOutcome::sent());
+        env.ask(&with_claims(json!({ name: ALICE })))
             .await
-            .assert_problem(403, "identity-not-mapped");
+            .assert_status("SENT");
     }
-    assert_eq!(env.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_function_url_has_no_cognito_identity() {
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("cognitoIdentityId"))]).await;
+    let mut event = sample("function-url-iam");
+    event["requestContext"]["authorizer"]["iam"]["cognitoIdentity"] =
+        json!({"amr": ["authenticated"], "identityId": ALICE});
+    env.ask(&event)
+        .await
+        .assert_problem(403, "identity-not-mapped");
+    assert!(env.calls().is_empty());
+}
+
+/// Events of all sources with a signer whose ARN is `arn`.
+fn signed_as(arn: &str) -> [Value; 3] {
+    let mut http = sample("http-api-iam");
+    http["requestContext"]["authorizer"]["iam"]["userArn"] = arn.into();
+    let mut url = sample("function-url-iam");
+    url["requestContext"]["authorizer"]["iam"]["userArn"] = arn.into();
+    let mut rest = sample("rest-api-iam");
+    rest["requestContext"]["identity"]["userArn"] = arn.into();
+    [http, url, rest]
+}
+
+#[tokio::test]
+async fn only_sessions_of_the_session_role_are_trusted() {
+    let env = TestEnv::with(&[
+        ("APP_INSTANCE_USER_ARN", &user_pattern("roleSessionName")),
+        (
+            "SESSION_ROLE_ARN",
+            "arn:aws:iam::111122223333:role/path/chat",
+        ),
+    ])
+    .await;
+    env.seed_message(MESSAGE, &user("session"), FlowOutcome::sent());
+    let sessions = "arn:aws:sts::111122223333:assumed-role";
+    for event in signed_as(&format!("{sessions}/chat/session")) {
+        env.ask(&event).await.assert_status("SENT");
+    }
+    for arn in [
+        format!("{sessions}/chat2/session"),
+        format!("{sessions}/Chat/session"),
+        format!("{sessions}/path/session"),
+        "arn:aws:sts::111122223334:assumed-role/chat/session".to_owned(),
+    ] {
+        for event in signed_as(&arn) {
+            let reply = env.ask(&event).await;
+            assert_eq!(
+                (reply.status, reply.problem().as_str()),
+                (401, "unauthenticated"),
+                "{arn}"
+            );
+        }
+    }
+    for arn in [
+        "arn:aws:iam::111122223333:user/chat/session".to_owned(),
+        "arn:aws:sts::111122223333:federated-user/chat/session".to_owned(),
+        format!("{sessions}/chat"),
+        format!("{sessions}/chat/x/session"),
+        format!("{sessions}/chat/CognitoIdentityCredentials"),
+        format!("{sessions}/chat/a=b"),
+        "session".to_owned(),
+    ] {
+        for event in signed_as(&arn) {
+            let reply = env.ask(&event).await;
+            assert_eq!(
+                (reply.status, reply.problem().as_str()),
+                (403, "identity-not-mapped"),
+                "{arn}"
+            );
+        }
+    }
+    assert_eq!(env.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn claims_beside_other_keys_are_ambiguous() {
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
+    for source in ["rest-api-cognito", "http-api-format-1.0-jwt"] {
+        for (other, status) in [
+            (json!({}), 200),
+            (
+                json!({"scopes": ["a"], "integrationLatency": 3, "principalId": null}),
+                200,
+            ),
+            (json!({"principalId": MALLORY}), 401),
+            (json!({"sub": MALLORY}), 401),
+            (json!({"jwt": {"claims": {"sub": MALLORY}}}), 401),
+        ] {
+            let mut event = sample(source);
+            let authorizer = &mut event["requestContext"]["authorizer"];
+            *authorizer = json!({"claims": {"sub": ALICE}});
+            for (name, value) in other.as_object().expect("members") {
+                authorizer[name] = value.clone();
+            }
+            let reply = env.ask(&event).await;
+            assert_eq!(reply.status, status, "{source} {other}: {reply:?}");
+        }
+    }
+    assert_eq!(env.calls().len(), 4);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fakes::chime::Options;
 use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
+use fancy_regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::{MESSAGE, TestEnv, get_message, request_id, user, user_pattern};
@@ -36,7 +37,9 @@ async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
         ("chimeRequestIds", json!(ids)),
         ("FunctionName", json!("under-test")),
         ("Requests", json!(1)),
-        ("Sent", json!(1)),
+        ("StatusSent", json!(1)),
+        ("Messages", json!(1)),
+        ("operation", json!("GetStatus")),
         ("ColdStarts", json!(1)),
         ("UpstreamCalls", json!(2)),
         ("UpstreamRetries", json!(1)),
@@ -47,6 +50,13 @@ async fn the_record_tells_what_happened_and_is_a_document_of_metrics() {
         record["totalMillis"].is_u64()
             && record["upstreamMillis"].is_u64()
             && record["problem"].is_null()
+    );
+    assert!(record["RequestLatency"].is_u64() && record["WaitLatency"].is_null());
+    let timestamp = record["timestamp"].as_str().expect("a timestamp");
+    let rfc_3339 = Regex::new(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\z").expect("a pattern");
+    assert!(
+        rfc_3339.is_match(timestamp).expect("a match"),
+        "{timestamp}"
     );
     let aws = &record["_aws"];
     assert!(
@@ -86,7 +96,7 @@ async fn a_status_that_chime_adds_later_is_counted_and_not_repeated() {
     env.ask(&event).await.assert_status("HIDDEN");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
-        (&record["messageStatus"], &record["OtherStatus"]),
+        (&record["messageStatus"], &record["StatusOther"]),
         (&json!("OTHER"), &json!(1))
     );
 }

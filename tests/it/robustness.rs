@@ -1,13 +1,16 @@
 //! Whatever an invocation consists of, there is a well-formed answer, and the function lives on.
 
+use std::time::Duration;
+
 use fakes::flow::FlowOutcome;
+use fakes::lambda::InvocationResult;
 use fakes::oracle::authorized;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::support::{
-    APP_INSTANCE, GatewayResponse, MESSAGE, TestEnv, corpus, get_message, sample, user,
+    APP_INSTANCE, GatewayResponse, MESSAGE, TestEnv, corpus, get_message, request_id, sample, user,
 };
 
 const EVENTS: [&str; 15] = [
@@ -97,22 +100,110 @@ async fn what_lambda_http_panics_on_is_answered() {
 }
 
 #[tokio::test]
-async fn a_request_id_that_nobody_could_search_for_gives_way_to_lambda_s() {
+async fn a_request_id_that_is_not_of_a_gateway_is_neither_returned_nor_logged() {
     let env = TestEnv::new().await;
-    for (id, is_told) in [
-        ("x".repeat(128), true),
-        ("x".repeat(129), false),
-        (String::new(), false),
-        ("a b".to_owned(), false),
-        ("a\nb".to_owned(), false),
-        ("\u{e9}".to_owned(), false),
+    for (id, is_used) in [
+        ("4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35", true),
+        ("d4Kf5kQ1oAMEJtA=", true),
+        ("d4Kf5kQ1oAMEJtA", false),
+        ("canary-id", false),
+        ("x\",\"level\":\"ERROR", false),
+        ("arn:aws:chime:us-east-1:111122223333:x", false),
+        ("", false),
+        ("a\nb", false),
     ] {
-        let mut event = get_message("none", "");
-        event["requestContext"]["requestId"] = id.as_str().into();
-        let reply = env.ask(&event).await;
-        reply.assert_problem(404, "message-not-found");
-        assert_eq!(reply.json()["requestId"] == id, is_told, "{id:?}");
+        for mut event in [get_message("none", ""), sample("rest-api-cognito")] {
+            event["requestContext"]["requestId"] = id.into();
+            env.function.forget_log();
+            let reply = env.ask(&event).await;
+            reply.assert_problem(404, "message-not-found");
+            let returned = reply.json()["requestId"].take();
+            assert_eq!(returned == id, is_used, "{id:?}");
+            let record = env.record(returned.as_str().expect("an id")).await;
+            assert_eq!(record["requestId"], returned);
+            if !is_used && !id.is_empty() {
+                let log = env.function.log().join("\n");
+                assert!(!log.contains(&json!(id).to_string()), "{log}");
+                assert_eq!(record["requestId"], record["lambdaRequestId"]);
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn only_the_root_of_a_trace_reaches_the_record() {
+    let env = TestEnv::new().await;
+    let root = "1-5759e988-bd862e3fe1be46a994272793";
+    for (header, trace_id) in [
+        (
+            format!("Root={root};Parent=53995c3f42cd8ad8;Sampled=1;Lineage=canary"),
+            json!(root),
+        ),
+        ("Root=canary".to_owned(), Value::Null),
+        ("canary".to_owned(), Value::Null),
+        (format!("Root={root}canary"), Value::Null),
+    ] {
+        env.function.forget_log();
+        let event = get_message("none", "");
+        let deadline = Some(Duration::from_secs(9));
+        let invocation = env
+            .function
+            .invoke_traced(event.to_string(), deadline, &header);
+        GatewayResponse::read(invocation.await).assert_problem(404, "message-not-found");
+        let record = env.record(request_id(&event)).await;
+        assert_eq!(record["traceId"], trace_id, "{header}");
+        assert!(!env.function.log().join("").contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn an_undelivered_response_is_logged_and_does_not_end_the_function() {
+    for concurrency in ["1", "2"] {
+        let mut env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", concurrency)]).await;
+        // Each worker of the concurrent mode loses one.
+        for _ in 0..3 {
+            env.function.lose_responses(1);
+            let event = get_message(MESSAGE, "").to_string();
+            let deadline = Some(Duration::from_secs(9));
+            let result = env.function.invoke(event, deadline).await;
+            assert_eq!(result, InvocationResult::Nothing);
+        }
+        let line = env
+            .function
+            .log_line(
+                |line| line.contains("was not delivered"),
+                Duration::from_secs(10),
+            )
+            .await
+            .expect("a line");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(line["level"], "ERROR");
+        env.assert_works().await;
+        assert!(env.function.is_running());
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_api_that_fails_is_not_logged_as_a_failed_start() {
+    let mut env = TestEnv::new().await;
+    env.assert_works().await;
+    env.function.stop_runtime_api().await;
+    let status = env
+        .function
+        .exit(Duration::from_secs(20))
+        .await
+        .expect("an end");
+    assert!(!status.success());
+    let line = env
+        .function
+        .log_line(
+            |line| line.contains("Runtime API failed"),
+            Duration::from_secs(10),
+        )
+        .await;
+    assert!(line.is_some(), "{:?}", env.function.log());
+    let log = env.function.log().join("\n");
+    assert!(!log.contains("does not start"), "{log}");
 }
 
 /// A path to some place in an event, by which member or item to take at each step.
@@ -196,7 +287,7 @@ async fn every_mutation_of_every_event_is_answered_and_the_bearer_is_the_caller_
             handle.block_on(assert_invariants(env, bytes, &event));
             Ok(())
         })
-        .expect("every case assert_invariants");
+        .expect("the invariants hold");
     });
     env.assert_works().await;
 }

@@ -21,6 +21,9 @@ async fn assert_maps_to(
     cause: &str,
 ) -> GatewayResponse {
     let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
+    // Without the connection of the warm-up: a timeout on a reused connection is retried.
+    env.function.polled(1).await;
+    env.chime.close_connections().await;
     env.put(FlowOutcome::sent());
     env.chime.always(Some(fault.clone()));
     let event = get_message(MESSAGE, "");
@@ -75,14 +78,13 @@ async fn an_unknown_user_is_not_provisioned() {
 }
 
 #[tokio::test]
-async fn not_found_forbidden_and_bad_request_are_one_and_the_same_answer() {
+async fn not_found_forbidden_and_bad_request_have_the_same_response() {
     let mut bodies = Vec::new();
     for (fault, cause) in [
         (Fault::not_found(), "NotFoundException"),
         (Fault::forbidden(), "ForbiddenException"),
         (Fault::bad_request(), "BadRequestException"),
-        (Fault::error(404, None, "x"), "404"),
-        (Fault::error(403, None, "x"), "403"),
+        (Fault::error(500, Some("NotFoundException"), "x"), "500"),
     ] {
         let reply = assert_maps_to(fault, 404, "message-not-found", 1, cause).await;
         let mut body = reply.json();
@@ -96,7 +98,7 @@ async fn not_found_forbidden_and_bad_request_are_one_and_the_same_answer() {
 }
 
 #[tokio::test]
-async fn somebody_else_s_message_looks_like_none() {
+async fn a_message_of_another_user_looks_like_one_that_does_not_exist() {
     let env = TestEnv::new().await;
     env.seed_message("theirs", &user("bob"), FlowOutcome::sent());
     let theirs = env.ask(&get_message("theirs", "")).await;
@@ -112,7 +114,7 @@ async fn somebody_else_s_message_looks_like_none() {
 }
 
 #[tokio::test]
-async fn a_throttle_is_retried_once_and_then_told() {
+async fn a_throttled_call_is_retried_once_and_then_reported() {
     for fault in [Fault::throttled(), Fault::throttling()] {
         let reply = assert_maps_to(fault, 429, "throttled", 2, "Throttl").await;
         let seconds: u32 = reply
@@ -125,7 +127,7 @@ async fn a_throttle_is_retried_once_and_then_told() {
 }
 
 #[tokio::test]
-async fn what_we_may_not_do_is_misconfigured_and_logged_as_an_error() {
+async fn every_other_named_4xx_is_misconfigured_and_logged_as_an_error() {
     for (fault, cause) in [
         (Fault::access_denied(), "AccessDeniedException"),
         (Fault::expired_token(), "ExpiredTokenException"),
@@ -144,6 +146,18 @@ async fn what_we_may_not_do_is_misconfigured_and_logged_as_an_error() {
             Fault::error(400, Some("RequestExpired"), "x"),
             "RequestExpired",
         ),
+        (
+            Fault::error(404, Some("ResourceNotFoundException"), "x"),
+            "unknown error name",
+        ),
+        (
+            Fault::error(400, Some("ValidationException"), "x"),
+            "unknown error name",
+        ),
+        (
+            Fault::error(402, Some("SomethingNew"), "x"),
+            "unknown error name",
+        ),
     ] {
         assert_maps_to(fault, 500, "misconfigured", 1, cause).await;
     }
@@ -154,7 +168,7 @@ async fn what_we_may_not_do_is_misconfigured_and_logged_as_an_error() {
 }
 
 #[tokio::test]
-async fn without_credentials_it_is_misconfigured() {
+async fn missing_credentials_are_misconfigured() {
     let env = TestEnv::with(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
     let event = get_message(MESSAGE, "");
     env.ask(&event).await.assert_problem(500, "misconfigured");
@@ -168,7 +182,7 @@ async fn without_credentials_it_is_misconfigured() {
 const CLOCKS: [i64; 4] = [3600, -3600, 400, 0];
 
 #[tokio::test]
-async fn a_clock_that_goes_wrong_is_misconfigured_once_and_then_set_by_chime_s() {
+async fn a_clock_that_drifts_is_misconfigured_once_and_then_corrected() {
     let env = TestEnv::new().await;
     env.assert_works().await;
     for ahead in CLOCKS {
@@ -180,7 +194,7 @@ async fn a_clock_that_goes_wrong_is_misconfigured_once_and_then_set_by_chime_s()
         assert_eq!(record["level"], "ERROR");
         assert_eq!(
             record["cause"],
-            "Chime answered 403 InvalidSignatureException"
+            "Chime returned 403 InvalidSignatureException"
         );
         assert_eq!(env.calls().len(), 1);
         env.ask(&get_message(MESSAGE, ""))
@@ -190,7 +204,7 @@ async fn a_clock_that_goes_wrong_is_misconfigured_once_and_then_set_by_chime_s()
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_from_the_start_is_set_before_the_first_request() {
+async fn a_clock_that_is_wrong_at_the_start_is_corrected_before_the_first_request() {
     for ahead in CLOCKS {
         let chime = FakeChime::start(Options::default())
             .await
@@ -205,7 +219,7 @@ async fn a_clock_that_is_wrong_from_the_start_is_set_before_the_first_request() 
 }
 
 #[tokio::test]
-async fn a_failing_chime_is_asked_three_times_and_then_told() {
+async fn a_failing_chime_is_called_three_times_and_then_reported() {
     assert_maps_to(
         Fault::service_failure(),
         502,
@@ -228,16 +242,23 @@ async fn a_failing_chime_is_asked_three_times_and_then_told() {
 }
 
 #[tokio::test]
-async fn connections_that_are_lost_are_tried_again() {
+async fn lost_connections_are_retried() {
     for fault in [Fault::Close, Fault::Reset, Fault::ResetInHead] {
-        assert_maps_to(fault, 503, "upstream-unavailable", 3, "not reached").await;
+        assert_maps_to(
+            fault,
+            503,
+            "upstream-unavailable",
+            3,
+            "could not be reached",
+        )
+        .await;
     }
     assert_maps_to(
         Fault::ResetInBody,
         502,
         "upstream-failure",
         3,
-        "within an answer",
+        "within the response body",
     )
     .await;
     let env = TestEnv::new().await;
@@ -254,7 +275,7 @@ async fn connections_that_are_lost_are_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_a_failure() {
+async fn an_invalid_response_is_a_failure() {
     for body in [
         "",
         "null",
@@ -268,14 +289,7 @@ async fn an_answer_that_makes_no_sense_is_a_failure() {
         r#"{"Status":"SENT"}"#,
         "<html>",
     ] {
-        assert_maps_to(
-            Fault::json(body),
-            502,
-            "upstream-failure",
-            1,
-            "Chime's answer",
-        )
-        .await;
+        assert_maps_to(Fault::json(body), 502, "upstream-failure", 1, "Chime").await;
     }
     let long = "x".repeat(10_000_000);
     assert_maps_to(
@@ -285,30 +299,41 @@ async fn an_answer_that_makes_no_sense_is_a_failure() {
         502,
         "upstream-failure",
         1,
-        "Status",
+        "64 KiB",
     )
     .await;
+    for status in [400, 401, 403, 404, 408, 413, 429, 499] {
+        assert_maps_to(
+            Fault::error(status, None, "x"),
+            502,
+            "upstream-failure",
+            1,
+            "without an error name",
+        )
+        .await;
+        assert_maps_to(
+            Fault::html(status),
+            502,
+            "upstream-failure",
+            1,
+            "without an error name",
+        )
+        .await;
+    }
     assert_maps_to(Fault::html(302), 502, "upstream-failure", 1, "302").await;
-    assert_maps_to(
-        Fault::LengthTooShort,
-        502,
-        "upstream-failure",
-        1,
-        "Chime's answer",
-    )
-    .await;
+    assert_maps_to(Fault::LengthTooShort, 502, "upstream-failure", 1, "Chime").await;
     assert_maps_to(
         Fault::LengthTooLong,
         502,
         "upstream-failure",
         3,
-        "within an answer",
+        "within the response body",
     )
     .await;
 }
 
 #[tokio::test]
-async fn garbage_on_the_wire_is_not_an_answer() {
+async fn bytes_that_are_not_http_are_a_failure() {
     let env = TestEnv::new().await;
     env.chime
         .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
@@ -319,7 +344,7 @@ async fn garbage_on_the_wire_is_not_an_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time_is_a_time_out_and_not_tried_again() {
+async fn a_timeout_on_a_new_connection_is_not_retried() {
     for fault in [
         Fault::Hang,
         Fault::StallInBody,
@@ -338,7 +363,7 @@ async fn an_answer_that_does_not_come_in_time_is_a_time_out_and_not_tried_again(
 }
 
 #[tokio::test]
-async fn a_chime_that_cannot_be_reached_is_unavailable() {
+async fn an_unreachable_chime_is_unavailable() {
     let chime = FakeChime::start(Options::default())
         .await
         .expect("a fake Chime");
@@ -369,7 +394,7 @@ async fn a_chime_that_cannot_be_reached_is_unavailable() {
 }
 
 #[tokio::test]
-async fn the_answer_comes_before_lambda_s_deadline_whatever_chime_does() {
+async fn a_response_beats_lambdas_deadline_however_chime_fails() {
     let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "20000")]).await;
     env.put(FlowOutcome::sent());
     env.chime.always(Some(Fault::Hang));
@@ -382,7 +407,7 @@ async fn the_answer_comes_before_lambda_s_deadline_whatever_chime_does() {
 }
 
 #[tokio::test]
-async fn a_deadline_in_1970_does_not_hurry_anybody() {
+async fn a_deadline_in_1970_is_ignored() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     env.chime
@@ -391,4 +416,63 @@ async fn a_deadline_in_1970_does_not_hurry_anybody() {
     ask_function(&env.function, event.as_bytes(), None)
         .await
         .assert_status("SENT");
+}
+
+#[tokio::test]
+async fn a_connection_that_died_without_a_reset_costs_one_retry() {
+    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "500")]).await;
+    env.assert_works().await;
+    // The connection of the first request hangs. A new one works.
+    env.chime.always(Some(Fault::Hang));
+    env.chime.forget_calls();
+    let event = get_message(MESSAGE, "");
+    let (reply, ()) = tokio::join!(env.ask(&event), async {
+        while env.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        env.chime.always(None);
+    });
+    reply.assert_status("SENT");
+    let calls = env.calls();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert_ne!(calls[0].connection, calls[1].connection);
+    let record = env.record(request_id(&event)).await;
+    assert_eq!(record["upstreamRetries"], 1);
+}
+
+#[tokio::test]
+async fn a_timeout_on_a_reused_connection_is_retried_once() {
+    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
+    env.assert_works().await;
+    env.chime.always(Some(Fault::Hang));
+    env.chime.forget_calls();
+    env.ask(&get_message(MESSAGE, ""))
+        .await
+        .assert_problem(504, "upstream-timeout");
+    assert_eq!(env.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_response_body_without_end_is_read_to_64_kib() {
+    let env = TestEnv::new().await;
+    env.assert_works().await;
+    let rss_kb = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", env.function.pid()));
+        let status = status.expect("a process");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|text| text.split_whitespace().next());
+        peak.and_then(|text| text.parse::<u64>().ok())
+            .expect("a peak")
+    };
+    let before = rss_kb();
+    let body = vec![b' '; 50 * 1024 * 1024];
+    env.chime.always(Some(Fault::json(body)));
+    let event = get_message(MESSAGE, "");
+    env.ask(&event)
+        .await
+        .assert_problem(502, "upstream-failure");
+    let record = env.record(request_id(&event)).await;
+    assert_eq!(record["cause"], "the response body has more than 64 KiB");
+    let after = rss_kb();
+    assert!(after < before + 4 * 1024, "{before} kB, then {after} kB");
 }

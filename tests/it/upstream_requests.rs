@@ -1,4 +1,4 @@
-//! What reaches Chime.
+//! Requests as they reach Chime.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
+async fn the_request_is_the_one_of_the_cli_with_a_signed_bearer() {
     let env = TestEnv::new().await;
     env.assert_works().await;
     let [call] = &env.calls()[..] else {
@@ -44,7 +44,7 @@ async fn the_bearer_is_signed_and_the_question_is_the_one_that_the_cli_asks() {
 }
 
 #[tokio::test]
-async fn the_region_is_the_template_s_and_not_lambda_s() {
+async fn the_region_is_the_one_of_the_pattern() {
     let template = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
     let options = Options {
         region: "eu-central-1".into(),
@@ -69,7 +69,7 @@ async fn the_region_is_the_template_s_and_not_lambda_s() {
 }
 
 #[tokio::test]
-async fn a_session_token_goes_along() {
+async fn a_session_token_is_sent() {
     let mut options = Options::default();
     options.credentials.session_token = Some("session".into());
     let env = TestEnv::of(options, &[("AWS_SESSION_TOKEN", "session")]).await;
@@ -77,41 +77,30 @@ async fn a_session_token_goes_along() {
 }
 
 #[tokio::test]
-async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_else() {
+async fn only_the_roots_of_the_bundle_are_trusted() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let stranger = TestEnv::new().await;
-    let own = env.chime.ca_pem().as_bytes();
-    // What systems' files have between their certificates, broken ones included.
-    let around: &[u8] =
-        b"# AC Ra\xEDz\n-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
-    let own_file = PemFile::of(own);
-    let systems_file = PemFile::of(&[around, own, around].concat());
-    let strangers_file = PemFile::of(stranger.chime.ca_pem().as_bytes());
-    let (own, system) = (own_file.path(), systems_file.path());
-    let cases: [(&[_], _); 5] = [
-        (&[("AWS_CA_BUNDLE", own)], true),
-        (&[("SSL_CERT_FILE", system)], true),
+    let own = env.chime.ca_pem();
+    let strangers = stranger.chime.ca_pem();
+    let url = env.chime.https_url();
+    for (bundle, trusted) in [
+        // What bundles have between their certificates, in any encoding.
         (
-            &[
-                ("SSL_CERT_FILE", strangers_file.path()),
-                ("AWS_CA_BUNDLE", own),
-            ],
+            Some([b"# AC Ra\xEDz\n", own.as_bytes(), b"\nend\n"].concat()),
             true,
         ),
-        (
-            &[
-                ("SSL_CERT_FILE", system),
-                ("AWS_CA_BUNDLE", strangers_file.path()),
-            ],
-            false,
-        ),
-        (&[], false),
-    ];
-    for (roots, trusted) in cases {
-        let url = env.chime.https_url();
-        let mut variables = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
-        variables.extend(roots);
+        (Some([strangers.as_bytes(), own.as_bytes()].concat()), true),
+        (Some(strangers.as_bytes().to_vec()), false),
+        (None, false),
+    ] {
+        let file = bundle.as_deref().map(PemFile::of);
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
+            // The system's file counts for nothing.
+            ("SSL_CERT_FILE", env!("CARGO_MANIFEST_DIR")),
+        ];
+        variables.extend(file.iter().map(|file| ("AWS_CA_BUNDLE", file.path())));
         let function = start_function(&variables).await;
         let reply = ask(&function, &get_message(MESSAGE, "")).await;
         if trusted {
@@ -119,14 +108,40 @@ async fn tls_is_verified_against_the_bundle_or_the_systems_roots_and_nothing_els
             assert!(env.calls().iter().all(|call| call.secure));
         } else {
             reply.assert_problem(503, "upstream-unavailable");
-            assert!(env.calls().is_empty(), "{roots:?}");
+            assert!(env.calls().is_empty());
         }
         env.chime.forget_calls();
     }
 }
 
 #[tokio::test]
-async fn the_connection_is_opened_before_the_first_request_without_a_signature_or_a_bearer() {
+async fn a_certificate_that_is_commented_out_is_not_trusted() {
+    let env = TestEnv::new().await;
+    env.put(FlowOutcome::sent());
+    let stranger = TestEnv::new().await;
+    let commented_out: String = env
+        .chime
+        .ca_pem()
+        .lines()
+        .map(|line| format!("# {line}\n"))
+        .collect();
+    let first_line_only = env.chime.ca_pem().replacen("-----BEGIN", "# -----BEGIN", 1);
+    let url = env.chime.https_url();
+    for not_trusted in [commented_out, first_line_only] {
+        let file = PemFile::of(format!("{not_trusted}\n{}", stranger.chime.ca_pem()).as_bytes());
+        let function = start_function(&[
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
+            ("AWS_CA_BUNDLE", file.path()),
+        ])
+        .await;
+        let reply = ask(&function, &get_message(MESSAGE, "")).await;
+        reply.assert_problem(503, "upstream-unavailable");
+        assert!(env.calls().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_connection_is_opened_before_the_first_request_without_a_bearer() {
     let env = TestEnv::new().await;
     env.assert_works().await;
     assert_eq!(env.chime.warm_ups(), 1);
@@ -139,7 +154,7 @@ async fn the_connection_is_opened_before_the_first_request_without_a_signature_o
 }
 
 #[tokio::test]
-async fn after_a_freeze_longer_than_chime_s_keep_alive_the_next_answer_costs_one_new_connection() {
+async fn a_request_after_a_long_freeze_costs_one_call_and_one_new_connection() {
     let options = Options {
         keep_alive: Duration::from_millis(100),
         ..Options::default()

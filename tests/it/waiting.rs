@@ -1,4 +1,4 @@
-//! One request in place of a polling loop.
+//! `wait` and `until`.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
 use fakes::lambda::timed;
 
-use crate::support::{ALICE, MESSAGE, TestEnv, get_message, messages, post, user};
+use crate::support::{ALICE, MESSAGE, TestEnv, get_message, messages, post, problem_name, user};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn the_answer_comes_when_the_message_is_no_longer_pending() {
+async fn the_response_comes_when_the_message_is_no_longer_pending() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent_after(SECOND));
     let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
@@ -21,14 +21,18 @@ async fn the_answer_comes_when_the_message_is_no_longer_pending() {
 }
 
 #[tokio::test]
-async fn when_the_time_is_over_pending_is_the_answer() {
+async fn an_expired_wait_returns_pending() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=2"))).await;
     reply.assert_status("PENDING");
     assert!(reply.header("retry-after").is_some());
     assert!(took >= 2 * SECOND && took < 3 * SECOND, "{took:?}");
-    assert_eq!(env.calls().len(), 4, "after 0, 0.25, 0.75 and 1.75 s");
+    assert_eq!(
+        env.calls().len(),
+        6,
+        "after 0, 0.2, 0.4, 0.7, 1.1 and 1.7 s"
+    );
 }
 
 #[tokio::test]
@@ -49,7 +53,7 @@ async fn a_wait_is_cut_to_the_configured_maximum() {
 }
 
 #[tokio::test]
-async fn a_wait_of_nothing_asks_once() {
+async fn a_wait_of_0_s_makes_one_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     env.ask(&get_message(MESSAGE, "&wait=0"))
@@ -59,7 +63,7 @@ async fn a_wait_of_nothing_asks_once() {
 }
 
 #[tokio::test]
-async fn trouble_in_mid_wait_does_not_end_it() {
+async fn a_single_failure_does_not_end_a_wait() {
     for trouble in [
         Fault::throttled(),
         Fault::service_failure(),
@@ -101,7 +105,7 @@ async fn trouble_in_mid_wait_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_denied_in_mid_wait_is_no_longer_found() {
+async fn a_message_that_is_denied_during_a_wait_is_gone() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::PendingThen {
         after: SECOND / 2,
@@ -110,11 +114,161 @@ async fn a_message_that_is_denied_in_mid_wait_is_no_longer_found() {
     });
     env.ask(&get_message(MESSAGE, "&wait=10"))
         .await
-        .assert_problem(404, "message-not-found");
+        .assert_problem(410, "message-gone");
 }
 
 #[tokio::test]
-async fn an_answer_beats_the_deadline_whatever_happens_at_any_moment_of_a_wait() {
+async fn only_a_message_that_was_pending_in_the_same_request_is_gone() {
+    let not_found = [
+        Fault::not_found(),
+        Fault::forbidden(),
+        Fault::bad_request(),
+        Fault::error(500, Some("NotFoundException"), "x"),
+    ];
+    for fault in not_found {
+        let env = TestEnv::new().await;
+        env.put(FlowOutcome::Pending);
+        env.chime
+            .fault_for(MESSAGE, vec![Fault::Pass, fault.clone()]);
+        env.ask(&get_message(MESSAGE, "&wait=10"))
+            .await
+            .assert_problem(410, "message-gone");
+        env.chime.fault_for(MESSAGE, vec![fault.clone()]);
+        env.ask(&get_message(MESSAGE, "&wait=10"))
+            .await
+            .assert_problem(404, "message-not-found");
+    }
+    let env = TestEnv::new().await;
+    env.seed_message("stays", &user(ALICE), FlowOutcome::Pending);
+    env.seed_message("goes", &user(ALICE), FlowOutcome::Pending);
+    env.chime
+        .fault_for("goes", vec![Fault::Pass, Fault::not_found()]);
+    let reply = env
+        .ask(&post("wait=1", messages(&["stays", "none", "goes"])))
+        .await;
+    let results = reply.json()["results"].take();
+    assert_eq!(results[0]["status"], "PENDING");
+    assert_eq!(results[1]["problem"]["status"], 404);
+    assert_eq!(results[2]["problem"]["status"], 410);
+    assert_eq!(problem_name(&results[2]["problem"]), "message-gone");
+}
+
+/// What Chime can do to every call, and the problem that it leads to.
+fn ways_to_fail() -> Vec<(Fault, u64, &'static str)> {
+    vec![
+        (Fault::throttled(), 429, "throttled"),
+        (Fault::service_failure(), 502, "upstream-failure"),
+        (Fault::service_unavailable(), 503, "upstream-unavailable"),
+        (Fault::Reset, 503, "upstream-unavailable"),
+        (Fault::Close, 503, "upstream-unavailable"),
+        (Fault::Hang, 504, "upstream-timeout"),
+        (Fault::StallInBody, 504, "upstream-timeout"),
+        (Fault::json("{}"), 502, "upstream-failure"),
+        (Fault::html(403), 502, "upstream-failure"),
+    ]
+}
+
+#[tokio::test]
+async fn a_wait_ends_within_4_s_when_chime_fails() {
+    for (fault, status, name) in ways_to_fail() {
+        let env = TestEnv::new().await;
+        env.put(FlowOutcome::Pending);
+        env.chime.always(Some(fault.clone()));
+        let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (status, name),
+            "{fault:?}"
+        );
+        assert!(took < 4 * SECOND, "{fault:?}: {took:?}");
+        assert!(env.calls().len() <= 3, "{fault:?}: {}", env.calls().len());
+        // Chime worked before it failed.
+        env.chime.fault_for(MESSAGE, vec![Fault::Pass]);
+        let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+        assert_eq!(reply.json()["status"], "PENDING", "{fault:?}: {reply:?}");
+        assert!(reply.header("retry-after").is_some());
+        assert!(took < 4 * SECOND, "{fault:?}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_an_unreachable_chime_ends_within_4_s() {
+    let env =
+        TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
+    let (reply, took) = timed(env.ask(&get_message(MESSAGE, "&wait=20"))).await;
+    reply.assert_problem(503, "upstream-unavailable");
+    assert!(took < 4 * SECOND, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_ends_within_4_s_when_chime_fails() {
+    let ids: Vec<String> = (0..20).map(|index| format!("m{index}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for (fault, _, name) in ways_to_fail() {
+        let env = TestEnv::new().await;
+        env.chime.always(Some(fault.clone()));
+        let (reply, took) = timed(env.ask(&post("wait=20", messages(&ids)))).await;
+        assert!(took < 4 * SECOND, "{fault:?}: {took:?}");
+        let results = reply.json()["results"].take();
+        for result in results.as_array().expect("results") {
+            assert_eq!(problem_name(&result["problem"]), name, "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn until_any_responds_soon_after_the_first_decision() {
+    let env = TestEnv::new().await;
+    env.seed_message("slow", &user(ALICE), FlowOutcome::Pending);
+    env.seed_message("quick", &user(ALICE), FlowOutcome::sent_after(SECOND / 2));
+    let body = messages(&["slow", "quick"]);
+    let (reply, took) = timed(env.ask(&post("wait=20&until=any", &body))).await;
+    let results = reply.json()["results"].take();
+    assert_eq!(results[0]["status"], "PENDING");
+    assert_eq!(results[1]["status"], "SENT");
+    assert!(reply.header("retry-after").is_some());
+    assert!(took < 3 * SECOND, "{took:?}");
+    // `all` is the default.
+    for query in ["wait=2", "wait=2&until=all"] {
+        let (_, took) = timed(env.ask(&post(query, &body))).await;
+        assert!(took >= 2 * SECOND, "{query}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn until_any_counts_a_final_problem_as_decided() {
+    let env = TestEnv::new().await;
+    env.seed_message("slow", &user(ALICE), FlowOutcome::Pending);
+    let body = messages(&["slow", "none"]);
+    let (reply, took) = timed(env.ask(&post("wait=20&until=any", body))).await;
+    let results = reply.json()["results"].take();
+    assert_eq!(results[0]["status"], "PENDING");
+    assert_eq!(problem_name(&results[1]["problem"]), "message-not-found");
+    assert!(took < 2 * SECOND, "{took:?}");
+}
+
+#[tokio::test]
+async fn until_anywhere_else_is_an_error_that_names_it() {
+    let env = TestEnv::new().await;
+    let body = messages(&[MESSAGE]);
+    for event in [
+        get_message(MESSAGE, "&until=any"),
+        get_message(MESSAGE, "&wait=1&until=any"),
+        post("until=any", &body),
+        post("wait=1&until=some", &body),
+        post("wait=1&until=", &body),
+        post("wait=1&until=any&until=any", &body),
+    ] {
+        assert_eq!(env.ask(&event).await.fields(), ["until"], "{event}");
+    }
+    let mut body = body;
+    body["until"] = "any".into();
+    assert_eq!(env.ask(&post("wait=1", body)).await.fields(), ["until"]);
+    assert!(env.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_response_beats_the_deadline_however_chime_fails_during_a_wait() {
     let hang = [
         Fault::Hang,
         Fault::StallInBody,
@@ -143,7 +297,7 @@ async fn an_answer_beats_the_deadline_whatever_happens_at_any_moment_of_a_wait()
 }
 
 #[tokio::test]
-async fn a_batch_waits_until_none_is_pending() {
+async fn a_batch_waits_until_every_message_is_decided() {
     let env = TestEnv::new().await;
     env.seed_message("now", &user(ALICE), FlowOutcome::sent());
     env.seed_message("soon", &user(ALICE), FlowOutcome::sent_after(SECOND / 2));
@@ -166,7 +320,7 @@ async fn a_batch_waits_until_none_is_pending() {
 }
 
 #[tokio::test]
-async fn one_environment_serves_many_waits_at_once_and_mixes_nobody_up() {
+async fn concurrent_waits_get_their_own_results() {
     let env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "20")]).await;
     let asked = (0..20).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A function in its environment. Dropping it kills the process.
 pub struct FakeLambda {
-    _server: Server,
+    server: Option<Server>,
     runtime_api: Arc<RuntimeApi>,
     log: Arc<ProcessLog>,
     child: Child,
@@ -137,7 +137,7 @@ impl FakeLambda {
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
             .ok_or_else(|| io::Error::other("the process has no id"))?;
         Ok(FakeLambda {
-            _server: server,
+            server: Some(server),
             runtime_api,
             log,
             child,
@@ -192,6 +192,13 @@ impl FakeLambda {
                 lock(&self.runtime_api.running).remove(&id);
                 InvocationResult::Nothing
             }
+        }
+    }
+
+    /// Closes the Runtime API and its connections.
+    pub async fn stop_runtime_api(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.close_connections().await;
         }
     }
 

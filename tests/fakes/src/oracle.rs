@@ -1,12 +1,16 @@
-//! Who a gateway vouches for, read off its event in the most oracle way: every place where any kind
-//! of gateway puts a name, in order, and no question asked.
+//! The caller of an event, read in the most naive way from the contract.
 //!
-//! It shares nothing with the function's own reading. Whatever the function makes of an event, a
-//! bearer that this does not lead to is somebody else's.
+//! It shares no code with the function. A bearer of the function that this reading does not lead to
+//! belongs to another user.
 
 use serde_json::Value;
 
-/// The value of `name`, as an authorizer of whatever kind gives it.
+/// The prefix of the ARNs of trusted sessions. Tests set `SESSION_ROLE_ARN` to [`SESSION_ROLE`].
+pub const TRUSTED_SESSIONS: &str = "arn:aws:sts::111122223333:assumed-role/chat-user/";
+/// The role of [`TRUSTED_SESSIONS`], with a path that sessions do not show.
+pub const SESSION_ROLE: &str = "arn:aws:iam::111122223333:role/chat/chat-user";
+
+/// The value of `name`, as an authorizer of any kind reports it.
 pub fn authorized(event: &Value, name: &str) -> Option<String> {
     let context = &event["requestContext"];
     let authorizer = &context["authorizer"];
@@ -16,22 +20,41 @@ pub fn authorized(event: &Value, name: &str) -> Option<String> {
             &authorizer["lambda"][name],
             match name {
                 "cognitoIdentityId" => &authorizer["iam"]["cognitoIdentity"]["identityId"],
-                _ => &authorizer["iam"][name],
+                "roleSessionName" => &authorizer["iam"]["userArn"],
+                _ => &Value::Null,
             },
         ],
         _ => [
-            &authorizer["claims"][name],
+            claims(authorizer).map_or(&Value::Null, |claims| &claims[name]),
             &authorizer[name],
             match name {
-                "userId" => &context["identity"]["user"],
-                "callerId" => &context["identity"]["caller"],
-                _ => &context["identity"][name],
+                "cognitoIdentityId" => &context["identity"]["cognitoIdentityId"],
+                "roleSessionName" => &context["identity"]["userArn"],
+                _ => &Value::Null,
             },
         ],
     };
-    places.into_iter().find_map(|value| match value {
+    let value = places.into_iter().find_map(|value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
-    })
+    })?;
+    if name == "roleSessionName" {
+        return value.strip_prefix(TRUSTED_SESSIONS).map(str::to_owned);
+    }
+    Some(value)
+}
+
+/// The claims of a user pool. With other keys beside them, it is not known who wrote them.
+fn claims(authorizer: &Value) -> Option<&Value> {
+    let is_from_a_gateway = |key: &str| ["claims", "scopes", "integrationLatency"].contains(&key);
+    let members = authorizer.as_object()?;
+    let is_ambiguous = members
+        .iter()
+        .any(|(key, value)| !value.is_null() && !is_from_a_gateway(key));
+    if is_ambiguous {
+        None
+    } else {
+        members.get("claims")
+    }
 }
