@@ -254,7 +254,7 @@ pub async fn measured(binary: &Path) -> Outcome<Value> {
     function.at_rest(MEASURED).await?;
     let lags = (0..MEASURED).map(|number| {
         let (user, message) = (format!("user-{number}"), format!("message-{number}"));
-        let decision = Flow::Fast.decision().min(WAIT.mul_f64(0.9));
+        let decision = Flow::Fast.decision().min(WAIT.mul_f64(0.75));
         let (chime, function) = (&chime, &function);
         async move {
             // Not all in the same moment.
