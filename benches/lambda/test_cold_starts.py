@@ -88,7 +88,7 @@ class Commands(unittest.TestCase):
                 left = session.client("lambda").get_function_configuration(FunctionName=name)
             self.assertEqual((len(series.cold), len(series.warm), series.statuses), (3, 3, {200}))
             self.assertEqual(series.cold[0], Report(duration=61.42, memory_used=22, init_duration=34.81))
-            # Each cold start had a configuration of its own.
+            # Each cold start had its own configuration.
             self.assertEqual(left["Environment"]["Variables"]["COLD_START"], "3")
             self.assertEqual((left["MemorySize"], left["Architectures"]), (128, ["x86_64"]))
             self.assert_empty(session)
@@ -125,7 +125,7 @@ def ministack():
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
-        # An environment of its own: nothing of the user's account.
+        # A clean environment, without the user's account.
         environment = {"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder, "BIND_HOST": "127.0.0.1"}
         command = [pathlib.Path(sys.executable).with_name("ministack")]
         server = subprocess.Popen(

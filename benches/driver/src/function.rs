@@ -1,4 +1,4 @@
-//! A function under measurement: what it is asked, and what it has cost so far.
+//! A function under measurement: its requests, and what it has cost so far.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -27,18 +27,18 @@ const SYSTEM_ROOTS: [&str; 2] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
-/// 40 of them are as long as a session token of Lambda's, 1,000 characters.
+/// 40 of them are as long as Lambda's session tokens, 1,000 characters.
 const SESSION_TOKEN: &str = "IQoJb3JpZ2luX2VjEJr/+4e=a";
 /// Lambda's timeout.
 pub const DEADLINE: Duration = Duration::from_secs(29);
 const START: Duration = Duration::from_secs(30);
 
-/// Whom a function trusts, besides the fake Chime's own authority.
+/// The root certificates that a function trusts, in addition to the fake Chime's own authority.
 #[derive(Clone, Copy)]
 pub enum Roots {
-    /// As on Lambda, where nothing else was said: the system's roots, some 140 of them.
+    /// The system's, about 140: what SDKs with their defaults read on Lambda.
     System,
-    /// Nobody else, by `AWS_CA_BUNDLE`. The same on every machine.
+    /// No others, by `AWS_CA_BUNDLE`. The same on every machine.
     Bundle,
 }
 
@@ -106,7 +106,7 @@ impl Chime {
         Ok(Function(FakeLambda::start(binary, &variables).await?))
     }
 
-    /// Puts the message in place that [`event`] asks about.
+    /// Stores the message of [`event`].
     pub fn put_usual(&self) {
         self.put(MESSAGE, ALICE, FlowOutcome::sent());
     }
@@ -162,7 +162,7 @@ fn user(id: &str) -> String {
 pub struct Function(FakeLambda);
 
 impl Function {
-    /// Waits until so many invocations have been asked for since the start, and nothing moves.
+    /// Waits until so many invocations have been requested since the start, and its CPU clock stands still.
     pub async fn at_rest(&self, polls: usize) -> Outcome<()> {
         tokio::time::timeout(START, async {
             self.0.polled(polls).await;
@@ -189,7 +189,7 @@ impl Function {
         Ok(serde_json::from_slice(response)?)
     }
 
-    /// The body of a 200 answer.
+    /// The body of a 200 response.
     pub async fn ask(&self, event: String) -> Outcome<Value> {
         let response = self.any_response(event).await?;
         match (response["statusCode"].as_u64(), response["body"].as_str()) {
@@ -198,7 +198,7 @@ impl Function {
         }
     }
 
-    /// The usual question, and the right answer to it.
+    /// The usual request; checks the response.
     pub async fn ask_usual(&self) -> Outcome<()> {
         let body = self.ask(event()).await?;
         if body == json!({"messageId": MESSAGE, "status": "SENT"}) {
@@ -241,7 +241,7 @@ impl Function {
         self.0.forget_log();
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Ends it with a signal, and waits for the end.
     pub async fn end(mut self) -> Outcome<()> {
         kill(self.pid(), Signal::SIGTERM)?;
         self.0.exit(START).await.ok_or("it did not end")?;

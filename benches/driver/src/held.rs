@@ -41,7 +41,7 @@ const STATES: [(&str, State); 7] = [
 ];
 
 pub async fn measure(binary: &Path) -> Outcome<Value> {
-    // All of them are idle most of the time, and each has a process of its own.
+    // All of them are idle most of the time, and each has its own process.
     let figures = STATES.map(|(name, state)| async move {
         let requests = try_join_all([
             seconds(binary, state, get(USER, MESSAGE, "")?),

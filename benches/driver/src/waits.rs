@@ -1,4 +1,4 @@
-//! Many waits in one environment: what each costs, and whether all promises are kept meanwhile.
+//! Many waits in one environment: what each costs, and whether the contract holds meanwhile.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -67,7 +67,7 @@ pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Va
     }))
 }
 
-/// Waits for a message that settles at some moment of the wait, or, every second one, not at all.
+/// Waits for a message. Every second one is decided during the wait, the others are not.
 async fn one(
     chime: &Chime,
     function: &Function,
@@ -109,8 +109,8 @@ async fn one(
     Ok((took, ended_early))
 }
 
-/// The most calls that any message has cost, and the most of them within one second. Holds each call
-/// against its bearer, too.
+/// The most calls for any message, and the most of them within one second. Also checks the bearer of each
+/// call.
 fn busiest(chime: &Chime, waits: usize) -> Outcome<(usize, usize)> {
     let mut calls: HashMap<String, Vec<Instant>> = HashMap::new();
     for call in chime.fakes.calls_of(ApiOperation::GetChannelMessageStatus) {
