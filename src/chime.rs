@@ -6,6 +6,7 @@
 
 mod error;
 mod get_message_status;
+mod headers;
 mod http;
 mod roots;
 
@@ -89,6 +90,7 @@ impl ChimeClient {
             // `http` limits the time of a call, including its body.
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(headers::OwnHeaders)
             .build();
         Ok(Self {
             client: Client::from_conf(own),

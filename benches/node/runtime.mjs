@@ -8,9 +8,9 @@ const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 const base = "/2018-06-01/runtime/invocation";
 
-function call(method, path, body) {
+function call(method, path, body, headers) {
   return new Promise((resolve, reject) => {
-    const sent = request({ agent, host, port, method, path }, (response) => {
+    const sent = request({ agent, host, port, method, path, headers }, (response) => {
       const chunks = [];
       response.on("data", (chunk) => chunks.push(chunk));
       response.on("end", () => resolve({ headers: response.headers, text: Buffer.concat(chunks).toString() }));
@@ -24,7 +24,9 @@ async function serve() {
   const { headers, text } = await call("GET", `${base}/next`);
   const id = headers["lambda-runtime-aws-request-id"];
   const result = await handler(JSON.parse(text));
-  await call("POST", `${base}/${id}/response`, JSON.stringify(result));
+  // Lambda checks that a response belongs to its invocation.
+  const echo = { "lambda-runtime-invocation-id": headers["lambda-runtime-invocation-id"] };
+  await call("POST", `${base}/${id}/response`, JSON.stringify(result), echo);
 }
 
 async function run() {

@@ -44,6 +44,29 @@ async fn the_request_is_the_one_of_the_cli_with_a_signed_bearer() {
 }
 
 #[tokio::test]
+async fn the_request_names_this_function_and_has_no_other_header_of_the_sdk() {
+    let env = TestEnv::new().await;
+    env.assert_works().await;
+    let calls = env.calls();
+    let mut names: Vec<_> = calls[0]
+        .headers
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    names.sort_unstable();
+    let wanted = [
+        "authorization",
+        "host",
+        "user-agent",
+        "x-amz-chime-bearer",
+        "x-amz-date",
+    ];
+    assert_eq!(names, wanted);
+    let wanted = concat!("chime-message-status/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(calls[0].header("user-agent"), Some(wanted));
+}
+
+#[tokio::test]
 async fn the_region_is_the_one_of_the_pattern() {
     let template = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
     let options = Options {

@@ -1,6 +1,6 @@
-//! Candidates beside each other: in every round a fresh process of each, one after the other, so that
-//! whatever else the machine does, it does to all of them. Each round has an order of its own, because
-//! it matters who came before: a big process leaves cold caches, one of the same program warm ones.
+//! Candidates side by side. Each round starts a new process of each, one after the other, so other load on
+//! the machine affects all of them. The order is random in each round, because caches keep what the previous
+//! process left.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::function::{Chime, Outcome, Roots};
 
-/// Answers after the first, in each round.
+/// Responses after the first, in each round.
 const FURTHER: usize = 200;
 
 pub async fn measure(rounds: usize, candidates: &[&str]) -> Outcome<Value> {

@@ -1,4 +1,4 @@
-//! A function under measurement: what it is asked, and what it has cost so far.
+//! A function under measurement: its requests, and what it has cost so far.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fakes::chime::{FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
-use fakes::lambda::{FakeLambda, InvocationResult as Reply};
+use fakes::lambda::{FakeLambda, InvocationResult as Reply, TraceIds};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -27,16 +27,18 @@ const SYSTEM_ROOTS: [&str; 2] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
+/// 40 of them are as long as Lambda's session tokens, 1,000 characters.
+const SESSION_TOKEN: &str = "IQoJb3JpZ2luX2VjEJr/+4e=a";
 /// Lambda's timeout.
 pub const DEADLINE: Duration = Duration::from_secs(29);
 const START: Duration = Duration::from_secs(30);
 
-/// Whom a function trusts, besides the fake Chime's own authority.
+/// The root certificates that a function trusts, in addition to the fake Chime's own authority.
 #[derive(Clone, Copy)]
 pub enum Roots {
-    /// As on Lambda, where nothing else was said: the system's roots, some 140 of them.
+    /// The system's, about 140: what SDKs with their defaults read on Lambda.
     System,
-    /// Nobody else, by `AWS_CA_BUNDLE`. The same on every machine.
+    /// No others, by `AWS_CA_BUNDLE`. The same on every machine.
     Bundle,
 }
 
@@ -58,7 +60,8 @@ pub struct Chime {
 
 impl Chime {
     pub async fn new(roots_from: Roots) -> Outcome<Self> {
-        let options = Options::default();
+        let mut options = Options::default();
+        options.credentials.session_token = Some(SESSION_TOKEN.repeat(40));
         let credentials = options.credentials.clone();
         let fakes = FakeChime::start(options).await?;
         let mut file = NamedTempFile::new()?;
@@ -76,6 +79,7 @@ impl Chime {
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", fakes.https_url()),
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
+            ("AWS_SESSION_TOKEN", SESSION_TOKEN.repeat(40)),
         ];
         // Lambda sets it, and boto3 reads no other.
         variables.push(("AWS_DEFAULT_REGION", "us-east-1".to_owned()));
@@ -102,7 +106,7 @@ impl Chime {
         Ok(Function(FakeLambda::start(binary, &variables).await?))
     }
 
-    /// Puts the message in place that [`event`] asks about.
+    /// Stores the message of [`event`].
     pub fn put_usual(&self) {
         self.put(MESSAGE, ALICE, FlowOutcome::sent());
     }
@@ -132,14 +136,14 @@ pub fn get(sub: &str, message_id: &str, rest: &str) -> Outcome<String> {
     Ok(event.to_string())
 }
 
-/// A `POST` for many messages.
-pub fn post(sub: &str, message_ids: &[String]) -> Outcome<String> {
+/// A `POST` for many messages, with such a query.
+pub fn post(sub: &str, message_ids: &[String], query: &str) -> Outcome<String> {
     let mut event: Value = serde_json::from_str(&get(sub, "", "")?)?;
     let messages: Vec<_> = message_ids
         .iter()
         .map(|id| json!({"channelArn": channel(), "messageId": id}))
         .collect();
-    event["rawQueryString"] = "".into();
+    event["rawQueryString"] = query.into();
     event["requestContext"]["http"]["method"] = "POST".into();
     event["headers"]["content-type"] = "application/json".into();
     event["body"] = json!({ "messages": messages }).to_string().into();
@@ -158,7 +162,7 @@ fn user(id: &str) -> String {
 pub struct Function(FakeLambda);
 
 impl Function {
-    /// Waits until so many invocations have been asked for since the start, and nothing moves.
+    /// Waits until so many invocations have been requested since the start, and its CPU clock stands still.
     pub async fn at_rest(&self, polls: usize) -> Outcome<()> {
         tokio::time::timeout(START, async {
             self.0.polled(polls).await;
@@ -176,20 +180,25 @@ impl Function {
         .map_err(|_| format!("it never came to rest; its log: {:?}", self.0.log()))?
     }
 
-    /// The body of a 200 answer.
-    pub async fn ask(&self, event: String) -> Outcome<Value> {
+    /// Makes a request and takes whatever well-formed response comes.
+    pub async fn any_response(&self, event: String) -> Outcome<Value> {
         let reply = self.0.invoke(event, Some(DEADLINE)).await;
         let Reply::Response(response) = &reply else {
             return Err(format!("no answer: {reply:?}; its log: {:?}", self.0.log()).into());
         };
-        let response: Value = serde_json::from_slice(response)?;
+        Ok(serde_json::from_slice(response)?)
+    }
+
+    /// The body of a 200 response.
+    pub async fn ask(&self, event: String) -> Outcome<Value> {
+        let response = self.any_response(event).await?;
         match (response["statusCode"].as_u64(), response["body"].as_str()) {
             (Some(200), Some(body)) => Ok(serde_json::from_str(body)?),
             _ => Err(format!("a wrong answer: {response}; its log: {:?}", self.0.log()).into()),
         }
     }
 
-    /// The usual question, and the right answer to it.
+    /// The usual request; checks the response.
     pub async fn ask_usual(&self) -> Outcome<()> {
         let body = self.ask(event()).await?;
         if body == json!({"messageId": MESSAGE, "status": "SENT"}) {
@@ -207,13 +216,32 @@ impl Function {
 
     /// The most memory that it had at any time, in KiB.
     pub fn peak_memory(&self) -> Outcome<i64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|text| text.split_whitespace().next());
-        Ok(peak.ok_or("no VmHWM")?.parse()?)
+        self.status("VmHWM:")
     }
 
-    /// Asks it to end, and waits until it has.
+    /// The memory that it has now, in KiB.
+    pub fn memory(&self) -> Outcome<i64> {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> Outcome<i64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.and_then(|text| text.split_whitespace().next());
+        Ok(value.ok_or_else(|| format!("no {name}"))?.parse()?)
+    }
+
+    /// Sets the trace ids of the following invocations.
+    pub fn use_trace_ids(&self, trace_ids: TraceIds) {
+        self.0.use_trace_ids(trace_ids);
+    }
+
+    /// Begins its log again, so that a long run does not keep all of it here.
+    pub fn forget_log(&self) {
+        self.0.forget_log();
+    }
+
+    /// Ends it with a signal, and waits for the end.
     pub async fn end(mut self) -> Outcome<()> {
         kill(self.pid(), Signal::SIGTERM)?;
         self.0.exit(START).await.ok_or("it did not end")?;

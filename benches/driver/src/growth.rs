@@ -83,7 +83,7 @@ fn expect(status: &Value, wanted: &str) -> Outcome<()> {
 }
 
 async fn batch(function: &Function) -> Outcome<usize> {
-    let body = function.ask(post(USER, &ids())?).await?;
+    let body = function.ask(post(USER, &ids(), "")?).await?;
     let results = body["results"].as_array().ok_or("no results")?;
     results
         .iter()

@@ -14,14 +14,12 @@ const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 /// Enough for what varies from answer to answer to even out.
 const FURTHER: usize = 100;
 
-pub async fn measure(binary: &Path) -> Outcome<Value> {
-    let start = count(binary, Roots::Bundle, 0).await?;
-    let first = count(binary, Roots::Bundle, 1).await?;
-    let all = count(binary, Roots::Bundle, 1 + FURTHER).await?;
-    let with_system_roots = count(binary, Roots::System, 1).await?;
+pub async fn measure(binary: &Path, roots: Roots) -> Outcome<Value> {
+    let start = count(binary, roots, 0).await?;
+    let first = count(binary, roots, 1).await?;
+    let all = count(binary, roots, 1 + FURTHER).await?;
     Ok(json!({
         "start_to_first": first,
-        "start_to_first_with_system_roots": with_system_roots,
         "first": first.saturating_sub(start),
         "further": all.saturating_sub(first) / FURTHER,
     }))

@@ -4,7 +4,17 @@
 mod compare;
 mod function;
 mod growth;
+mod held;
 mod instructions;
+mod lag;
+mod memory;
+// The function's own polling and rate limiter, which `lag` runs on a clock that jumps.
+#[path = "../../../src/polling.rs"]
+#[allow(dead_code)]
+mod polling;
+#[path = "../../../src/rate_limit.rs"]
+#[allow(dead_code)]
+mod rate_limit;
 mod waits;
 
 use std::path::Path;
@@ -13,8 +23,9 @@ use std::process::ExitCode;
 use function::{Outcome, Roots};
 use serde_json::Value;
 
-const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY \
-    | profile BINARY ROOTS ANSWERS FILE | waits BINARY | growth BINARY";
+const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY ROOTS \
+    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] \
+    | held BINARY | memory BINARY INVOCATIONS | waits BINARY WAITS MEMORY_MIB | growth BINARY";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,13 +46,23 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["compare", rounds, candidates @ ..] => compare::measure(rounds.parse()?, candidates).await,
-        ["instructions", binary] => instructions::measure(Path::new(binary)).await,
+        ["instructions", binary, roots] => {
+            instructions::measure(Path::new(binary), Roots::named(roots)?).await
+        }
         ["profile", binary, roots, answers, file] => {
             let (roots, answers) = (Roots::named(roots)?, answers.parse()?);
             instructions::profile(Path::new(binary), roots, answers, Path::new(file)).await?;
             Ok(Value::Null)
         }
-        ["waits", binary] => waits::measure(Path::new(binary)).await,
+        ["held", binary] => held::measure(Path::new(binary)).await,
+        ["memory", binary, invocations] => {
+            memory::measure(Path::new(binary), invocations.parse()?).await
+        }
+        ["waits", binary, waits, memory_mib] => {
+            waits::measure(Path::new(binary), waits.parse()?, memory_mib.parse()?).await
+        }
+        ["lag"] => lag::simulated(),
+        ["lag", binary] => lag::measured(Path::new(binary)).await,
         ["growth", binary] => growth::measure(Path::new(binary)).await,
         _ => Err(USAGE.into()),
     }
