@@ -1,10 +1,9 @@
 //! Request headers: a short `user-agent` in place of the SDK's own headers.
 //!
-//! The SDK builds and signs five headers that describe itself, its retries and the Lambda function.
+//! The SDK builds four headers that describe itself and its retries, and signs one of them.
 //! Chime needs none of them, and they cost more than a twentieth of a call (`benches/README.md`).
 
 use aws_runtime::invocation_id::InvocationIdInterceptor;
-use aws_runtime::recursion_detection::RecursionDetectionInterceptor;
 use aws_runtime::request_info::RequestInfoInterceptor;
 use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_chimesdkmessaging::config::interceptors::{
@@ -36,7 +35,6 @@ impl Intercept for OwnHeaders {
         state.store_put(disable_interceptor::<UserAgentInterceptor>(REASON));
         state.store_put(disable_interceptor::<InvocationIdInterceptor>(REASON));
         state.store_put(disable_interceptor::<RequestInfoInterceptor>(REASON));
-        state.store_put(disable_interceptor::<RecursionDetectionInterceptor>(REASON));
         Ok(())
     }
 

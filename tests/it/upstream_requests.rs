@@ -44,7 +44,7 @@ async fn the_request_is_the_one_of_the_cli_with_a_signed_bearer() {
 }
 
 #[tokio::test]
-async fn the_request_names_this_function_and_has_no_other_header_of_the_sdk() {
+async fn the_request_names_this_function_and_not_the_sdk() {
     let env = TestEnv::new().await;
     env.assert_works().await;
     let calls = env.calls();
@@ -60,6 +60,8 @@ async fn the_request_names_this_function_and_has_no_other_header_of_the_sdk() {
         "user-agent",
         "x-amz-chime-bearer",
         "x-amz-date",
+        // Lambda's X-Ray header.
+        "x-amzn-trace-id",
     ];
     assert_eq!(names, wanted);
     let wanted = concat!("chime-message-status/", env!("CARGO_PKG_VERSION"));

@@ -42,7 +42,7 @@ async fn cost(
     batches: usize,
     work: impl AsyncFnOnce(&Function) -> Outcome<usize>,
 ) -> Outcome<Value> {
-    let chime = Chime::new(Roots::System).await?;
+    let chime = Chime::new(Roots::Bundle).await?;
     chime.put_usual();
     for id in ids() {
         chime.put(&id, USER, fate.clone());
