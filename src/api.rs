@@ -18,9 +18,8 @@ use tokio::time::Instant;
 pub use response::Response;
 
 use crate::caller::Caller;
-use crate::chime::{self, ChimeClient, ChimeError};
+use crate::chime::{ChimeCall, ChimeClient, ChimeError, ErrorKind};
 use crate::config::Config;
-use crate::domain::{MessageRef, MessageStatus};
 use crate::event::Event;
 use crate::polling::{RetryPolicy, Scheduler, Wait};
 use crate::problem::{Problem, ProblemType};
@@ -33,8 +32,6 @@ use routes::Target;
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(28);
 /// Time that is kept for the response to reach the gateway.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
-
-type StatusResult = Result<MessageStatus, ChimeError>;
 
 /// The function.
 pub struct App {
@@ -179,24 +176,23 @@ impl RequestContext<'_> {
         RateLimiter::new(self.app.config.calls_per_second)
     }
 
-    fn scheduler(&self, policy: RetryPolicy, messages: usize) -> Scheduler<StatusResult> {
-        Scheduler::new(self.limiter(), policy, messages, chime::retry_class)
-    }
-
-    /// Gets the status of one message, with as many calls as `scheduler` allows.
-    async fn status(
+    /// Gets the result for one message, with as many calls as `scheduler` allows.
+    async fn poll<T, F>(
         &self,
-        scheduler: &Scheduler<StatusResult>,
-        caller: &Caller,
-        message: &MessageRef,
-    ) -> Result<MessageStatus, Problem> {
-        let chime = &self.app.chime;
+        scheduler: &Scheduler<Result<T, ChimeError>>,
+        call: impl Fn() -> F,
+    ) -> Result<T, Problem>
+    where
+        T: Clone,
+        F: Future<Output = ChimeCall<T>>,
+    {
+        let call = &call;
         let polled = scheduler
             .run(|reason| {
                 // Boxed, because the compiler gives up on futures that are nested this deeply.
                 Box::pin(async move {
                     self.metrics().call_starts(reason);
-                    let call = chime.get_message_status(caller, message).await;
+                    let call = call().await;
                     self.metrics().call_ends(&call);
                     call.result
                 })
@@ -204,13 +200,8 @@ impl RequestContext<'_> {
             .await;
         self.metrics().message();
         match polled.result {
-            Some(Ok(status)) => {
-                self.metrics().status(status.value());
-                Ok(status)
-            }
-            Some(Err(error))
-                if polled.was_pending && error.kind() == chime::ErrorKind::NoSuchMessage =>
-            {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) if polled.was_pending && error.kind() == ErrorKind::NoSuchMessage => {
                 Err(Problem::because(ProblemType::MessageGone, &error))
             }
             Some(Err(error)) => Err(Problem::from(&error)),

@@ -5,7 +5,7 @@
 //! decides when to call again.
 
 mod error;
-mod get_message_status;
+pub(crate) mod get_message_status;
 mod headers;
 mod http;
 mod roots;
@@ -28,7 +28,6 @@ use aws_sdk_chimesdkmessaging::operation::RequestId;
 use aws_smithy_types::body::SdkBody;
 
 pub use error::{ChimeError, ErrorKind};
-pub(crate) use get_message_status::retry_class;
 pub use roots::RootCertificates;
 
 use crate::config::Config;

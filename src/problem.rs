@@ -151,7 +151,7 @@ impl ProblemType {
                 metric: "ProblemRouteNotFound",
                 status: StatusCode::NOT_FOUND,
                 title: "Route not found",
-                detail: "The path must end in /message-status.",
+                detail: "The API has no operation at this path.",
             },
             Self::MethodNotAllowed => ProblemSpec {
                 name: "method-not-allowed",

@@ -7,12 +7,14 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::fields::{Field, FieldErrors};
-use super::get_status::{RETRY_AFTER_SECONDS, StatusBody};
+use super::get_status::{RETRY_AFTER_SECONDS, StatusBody, get_status};
 use super::{RequestContext, Response};
 use crate::caller::Caller;
+use crate::chime::get_message_status::retry_class;
 use crate::domain::{MessageRef, MessageStatus};
 use crate::event::{Body, Event};
 use crate::json::{Json, Members};
+use crate::polling::Scheduler;
 use crate::problem::{Problem, ProblemBody, ProblemType};
 
 /// Maximum size of a body.
@@ -73,9 +75,10 @@ impl BatchGetStatus {
                 .saturating_add(MAX_TIME);
             policy.deadline = request.at_latest(max_time).min(policy.deadline);
         }
-        let scheduler = &request.scheduler(policy, distinct.len());
+        let limiter = request.limiter();
+        let scheduler = &Scheduler::new(limiter, policy, distinct.len(), retry_class);
         let results = distinct.into_iter().map(|message| async move {
-            let result = request.status(scheduler, &self.caller, message).await;
+            let result = get_status(request, scheduler, &self.caller, message).await;
             if let Err(problem) = &result {
                 request.metrics().problem(problem);
             }

@@ -7,8 +7,11 @@ use serde::Serialize;
 use super::fields::{Field, FieldErrors};
 use super::{RequestContext, Response};
 use crate::caller::Caller;
+use crate::chime::ChimeError;
+use crate::chime::get_message_status::retry_class;
 use crate::domain::{MessageRef, MessageStatus};
 use crate::event::Event;
+use crate::polling::Scheduler;
 use crate::problem::Problem;
 
 /// Seconds after which a client should ask again about a pending message, chosen at random.
@@ -42,10 +45,8 @@ impl GetStatus {
 
     pub(super) async fn respond(&self, request: &RequestContext<'_>) -> Result<Response, Problem> {
         let policy = request.policy(self.wait, false);
-        let scheduler = request.scheduler(policy, 1);
-        let status = request
-            .status(&scheduler, &self.caller, &self.message)
-            .await?;
+        let scheduler = Scheduler::new(request.limiter(), policy, 1, retry_class);
+        let status = get_status(request, &scheduler, &self.caller, &self.message).await?;
         let body = StatusBody::new(self.message.message.as_str(), &status);
         let mut response = Response::json(&body)?;
         if status.is_pending() {
@@ -56,6 +57,21 @@ impl GetStatus {
         }
         Ok(response)
     }
+}
+
+/// Gets the status of one message, and records it.
+pub(super) async fn get_status(
+    request: &RequestContext<'_>,
+    scheduler: &Scheduler<Result<MessageStatus, ChimeError>>,
+    caller: &Caller,
+    message: &MessageRef,
+) -> Result<MessageStatus, Problem> {
+    let chime = &request.app.chime;
+    let status = request
+        .poll(scheduler, || chime.get_message_status(caller, message))
+        .await?;
+    request.metrics().status(status.value());
+    Ok(status)
 }
 
 /// `{"messageId":"…","status":"…","detail":"…"}`.

@@ -6,7 +6,7 @@ use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
 use fakes::lambda::FakeLambda;
 
-use crate::support::{MESSAGE, TestEnv, binary, get_message, send, start_function, user_pattern};
+use crate::support::{MESSAGE, TestEnv, binary, get_status, send, start_function, user_pattern};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -67,13 +67,13 @@ async fn aws_max_attempts_limits_the_calls() {
     for (attempts, calls) in [("1", 1), ("2", 2), ("5", 5)] {
         let env = TestEnv::with(&[("AWS_MAX_ATTEMPTS", attempts)]).await;
         env.chime.always(Some(Fault::service_failure()));
-        let reply = env.send(&get_message(MESSAGE, "")).await;
+        let reply = env.send(&get_status(MESSAGE, "")).await;
         reply.assert_problem(502, "upstream-failure");
         assert_eq!(env.calls().len(), calls);
     }
     let env = TestEnv::with(&[("AWS_MAX_ATTEMPTS", "1")]).await;
     env.chime.always(Some(Fault::throttled()));
-    let reply = env.send(&get_message(MESSAGE, "")).await;
+    let reply = env.send(&get_status(MESSAGE, "")).await;
     reply.assert_problem(429, "throttled");
     assert_eq!(env.calls().len(), 1);
 }
@@ -84,7 +84,7 @@ async fn the_general_endpoint_is_used_without_a_specific_one() {
     chime.put(FlowOutcome::sent());
     let url = chime.chime.http_url();
     let function = start_function(&[("AWS_ENDPOINT_URL", url.as_str())]).await;
-    let reply = send(&function, &get_message(MESSAGE, "")).await;
+    let reply = send(&function, &get_status(MESSAGE, "")).await;
     reply.assert_status("SENT");
     assert_eq!(chime.calls().len(), 1);
 }

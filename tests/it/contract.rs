@@ -11,7 +11,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::operations::{members, yaml};
-use crate::support::{GatewayResponse, MESSAGE, TestEnv, get, get_message, messages, post, sample};
+use crate::support::{GatewayResponse, MESSAGE, TestEnv, get, get_status, messages, post, sample};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -306,7 +306,7 @@ fn name_of(urn: &Value) -> &str {
 async fn the_example_requests_of_the_document_return_200() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
-    for methods in members(&DOCUMENT["paths"]).values() {
+    for (path, methods) in members(&DOCUMENT["paths"]) {
         for (method, operation) in members(methods) {
             let parameters = operation["parameters"].as_array();
             let query: Vec<String> = parameters
@@ -329,9 +329,10 @@ async fn the_example_requests_of_the_document_return_200() {
                     .map(|example| post(&query.join("&"), &example["value"]))
                     .collect()
             };
-            for event in events {
+            for mut event in events {
+                event["rawPath"] = path.as_str().into();
                 let response = env.send(&event).await;
-                assert_eq!(response.status, 200, "{method}: {response:?}");
+                assert_eq!(response.status, 200, "{method} {path}: {response:?}");
             }
         }
     }
@@ -358,8 +359,8 @@ async fn the_function_returns_every_status_code_of_the_document() {
     };
 
     without_cors.put(FlowOutcome::sent());
-    let message = get_message(MESSAGE, "");
-    let wait = get_message(MESSAGE, "&wait=5");
+    let message = get_status(MESSAGE, "");
+    let wait = get_status(MESSAGE, "&wait=5");
     for method in ["GET", "HEAD"] {
         let message = with_method(message.clone(), method);
         for fault in [

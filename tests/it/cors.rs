@@ -3,12 +3,12 @@
 use fakes::flow::FlowOutcome;
 use serde_json::Value;
 
-use crate::support::{GatewayResponse, MESSAGE, TestEnv, get_message, sample};
+use crate::support::{GatewayResponse, MESSAGE, TestEnv, get_status, sample};
 
 const OWN: &str = "https://chat.example.com";
 
 fn from(origin: &str) -> Value {
-    let mut event = get_message(MESSAGE, "");
+    let mut event = get_status(MESSAGE, "");
     event["headers"]["origin"] = origin.into();
     event
 }

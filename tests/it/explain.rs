@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::{
-    ALICE, APP_INSTANCE, MESSAGE, channel, get_message, sample, user, user_pattern,
+    ALICE, APP_INSTANCE, MESSAGE, channel, get_status, sample, user, user_pattern,
 };
 
 /// A value that must not be in the output by default.
@@ -700,7 +700,7 @@ async fn unknown_users_and_unknown_messages_have_different_texts() {
     let command = format!("--app-instance-arn {APP_INSTANCE} ");
     output.assert(1, &["user-not-provisioned (403)", &command]);
     let chime = chime(Options::default()).await;
-    let output = call(&chime, &get_message("unknown", ""), &[]).await;
+    let output = call(&chime, &get_status("unknown", ""), &[]).await;
     output.assert(
         1,
         &["message-not-found (404)", "denied messages are not kept"],
@@ -776,7 +776,7 @@ async fn outputs() -> Vec<ExplainOutput> {
         .await,
         explain_session(&sample("function-url-iam"), USER_ROLE).await,
         call(&chime_without_users().await, &token, &[]).await,
-        call(&chime, &get_message("unknown", ""), &[]).await,
+        call(&chime, &get_status("unknown", ""), &[]).await,
         call(&chime, &token, &no_credentials).await,
         call(&chime, &token, &nowhere).await,
     ];

@@ -7,14 +7,14 @@ use fakes::flow::FlowOutcome;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ALICE, APP_INSTANCE, MESSAGE, TestEnv, get_message, messages, post, request_id, sample, user,
+    ALICE, APP_INSTANCE, MESSAGE, TestEnv, get_status, messages, post, request_id, sample, user,
     user_pattern,
 };
 
 const MALLORY: &str = "mallory";
 
 fn with_claims(claims: Value) -> Value {
-    let mut event = get_message(MESSAGE, "");
+    let mut event = get_status(MESSAGE, "");
     event["requestContext"]["authorizer"]["jwt"]["claims"] = claims;
     event
 }
@@ -24,7 +24,7 @@ async fn no_client_input_changes_the_bearer() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
     let mallory = user(MALLORY);
-    let mut event = get_message(MESSAGE, "");
+    let mut event = get_status(MESSAGE, "");
     for name in [
         "x-amz-chime-bearer",
         "X-Amz-Chime-Bearer",
@@ -59,7 +59,7 @@ async fn no_client_input_changes_the_bearer() {
 async fn a_request_that_names_a_bearer_is_rejected_without_a_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
-    let event = get_message(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
+    let event = get_status(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
     assert_eq!(
         env.send(&event).await.fields(),
         ["chimeBearer", "x-amz-chime-bearer"]
@@ -162,7 +162,7 @@ async fn events_without_an_authorizer_context_are_unauthenticated() {
         json!({"jwt": {"claims": {"sub": ALICE}}, "lambda": {"sub": MALLORY}}),
         json!({"jwt": {"claims": {"sub": ALICE}}, "iam": {"userId": MALLORY}}),
     ] {
-        let mut event = get_message(MESSAGE, "");
+        let mut event = get_status(MESSAGE, "");
         event["requestContext"]["authorizer"] = authorizer;
         refused.push(event);
     }
@@ -212,7 +212,7 @@ async fn the_record_has_the_reason_for_unauthenticated() {
             "the Cognito identity is unauthenticated",
         ),
     ] {
-        let mut event = get_message(MESSAGE, "");
+        let mut event = get_status(MESSAGE, "");
         event["requestContext"]["authorizer"] = authorizer.clone();
         env.send(&event)
             .await
@@ -226,7 +226,7 @@ async fn the_record_has_the_reason_for_unauthenticated() {
 async fn a_duplicate_name_in_the_authorizer_context_is_rejected() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
-    let text = get_message(MESSAGE, "").to_string();
+    let text = get_status(MESSAGE, "").to_string();
     let claim = format!("\"sub\":\"{ALICE}\"");
     assert!(text.contains(&claim));
     for twice in [
@@ -482,7 +482,7 @@ async fn concurrent_callers_get_their_own_bearers_and_responses() {
         // Answers come in another order than questions: 7 has no divisor in common with 50.
         let delay = Duration::from_millis(200 + index * 7 % MANY * 10);
         env.chime.fault_for(&id, vec![Fault::Latency(delay)]);
-        let mut event = get_message(&id, "");
+        let mut event = get_status(&id, "");
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender.into();
         let env = &env;
         async move {

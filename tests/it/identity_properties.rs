@@ -3,13 +3,14 @@
 
 use std::cell::Cell;
 
+use chime_message_status::api::routes::ROUTES;
 use fakes::oracle::{SESSION_ROLE, TRUSTED_SESSIONS, authorized};
 use fancy_regex::Regex;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use crate::support::{ALICE, APP_INSTANCE, TestEnv, sample, user, user_pattern};
+use crate::support::{ALICE, APP_INSTANCE, TestEnv, at_route, sample, user, user_pattern};
 
 /// In every value that does not come from the authorizer, and in no value that does.
 const MALLORY: &str = "mallory";
@@ -323,9 +324,9 @@ fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
     }
 }
 
-/// The number of events for each event source. `ROBUSTNESS_CASES` sets another number.
+/// The number of events for each event source and operation. `ROBUSTNESS_CASES` sets another number.
 fn cases() -> u32 {
-    std::env::var("ROBUSTNESS_CASES").map_or(400, |cases| cases.parse().expect("a number"))
+    std::env::var("ROBUSTNESS_CASES").map_or(250, |cases| cases.parse().expect("a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +334,10 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
     let handle = tokio::runtime::Handle::current();
     let id = r"[A-Za-z0-9]([A-Za-z0-9:\-_.@]{0,62}[A-Za-z0-9])?";
     let legal = Regex::new(&format!(r"\A{}\z", user(id))).expect("a pattern");
-    for source in &SOURCES {
+    for (source, route) in SOURCES
+        .iter()
+        .flat_map(|source| ROUTES.iter().map(move |route| (source, route)))
+    {
         let pattern = user_pattern(source.name);
         let env = TestEnv::with(&[
             ("APP_INSTANCE_USER_ARN", pattern.as_str()),
@@ -341,7 +345,7 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
             ("MAX_WAIT_SECONDS", "0"),
         ])
         .await;
-        let base = sample(source.event);
+        let base = at_route(sample(source.event), route);
         let called = Cell::new(0_u32);
         tokio::task::block_in_place(|| {
             let env = &env;
@@ -374,9 +378,14 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
                 called.set(called.get() + u32::from(!calls.is_empty()));
                 Ok(())
             })
-            .unwrap_or_else(|error| panic!("{}: {error}", source.event));
+            .unwrap_or_else(|error| panic!("{} {}: {error}", source.event, route.name));
         });
         // Otherwise it would hold because everything is refused.
-        assert!(called.get() > cases() / 10, "{}: {called:?}", source.event);
+        assert!(
+            called.get() > cases() / 10,
+            "{} {}: {called:?}",
+            source.event,
+            route.name
+        );
     }
 }

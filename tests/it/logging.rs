@@ -8,7 +8,7 @@ use fakes::flow::FlowOutcome;
 use fancy_regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::{MESSAGE, TestEnv, get_message, request_id, user, user_pattern};
+use crate::support::{MESSAGE, TestEnv, get_status, request_id, user, user_pattern};
 
 #[tokio::test]
 async fn the_record_has_the_request_and_its_metrics() {
@@ -16,7 +16,7 @@ async fn the_record_has_the_request_and_its_metrics() {
     env.put(FlowOutcome::sent());
     env.chime
         .script(vec![Fault::service_failure(), Fault::Pass]);
-    let event = get_message(MESSAGE, "&wait=0");
+    let event = get_status(MESSAGE, "&wait=0");
     env.send(&event).await.assert_status("SENT");
     let record = env.record(request_id(&event)).await;
     let ids: Vec<_> = env
@@ -78,7 +78,7 @@ async fn the_record_has_the_request_and_its_metrics() {
         );
         assert!(["Count", "Milliseconds"].contains(&metric["Unit"].as_str().expect("a unit")));
     }
-    let second = get_message(MESSAGE, "");
+    let second = get_status(MESSAGE, "");
     env.send(&second).await;
     assert_eq!(env.record(request_id(&second)).await["coldStart"], false);
     assert_eq!(
@@ -92,7 +92,7 @@ async fn the_record_has_the_request_and_its_metrics() {
 async fn an_unknown_status_is_counted_as_other() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Settled("HIDDEN".into(), None));
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     env.send(&event).await.assert_status("HIDDEN");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
@@ -112,7 +112,7 @@ const CANARIES: [&str; 6] = [
 ];
 
 fn full_of_canaries() -> Value {
-    let mut event = get_message(MESSAGE, "");
+    let mut event = get_status(MESSAGE, "");
     let query = format!(
         "channelArn={}/channel/canary-channel&messageId={MESSAGE}",
         crate::support::APP_INSTANCE

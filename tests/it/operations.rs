@@ -164,11 +164,10 @@ fn routes_for_an_existing_api_have_exactly_the_operations_of_the_table() {
                 (path.to_owned(), method.to_owned())
             })
             .collect();
-        // Snippets have one path each.
-        let path = resources(&template, "AWS::ApiGateway::Resource").next();
         let rest_api: Routes = resources(&template, "AWS::ApiGateway::Method")
             .map(|method| {
-                let path = path.map_or_else(String::new, |path| text(&path["PathPart"]));
+                let resource = text(&method["ResourceId"]["Ref"]);
+                let path = text(&template["Resources"][resource]["Properties"]["PathPart"]);
                 (format!("/{path}"), text(&method["HttpMethod"]))
             })
             .filter(is_operation)
@@ -214,5 +213,21 @@ fn add_chime_statements(value: &Value, found: &mut Vec<BTreeSet<String>>) {
             .iter()
             .for_each(|value| add_chime_statements(value, found)),
         _ => {}
+    }
+}
+
+#[test]
+fn the_permissions_of_every_template_cover_the_paths_of_the_table() {
+    let expected: BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
+    for (file, template) in templates() {
+        for methods in ["/*/*", "/*/OPTIONS"] {
+            let permissions = resources(&template, "AWS::Lambda::Permission");
+            let arns =
+                permissions.filter_map(|permission| permission["SourceArn"]["Fn::Sub"].as_str());
+            let paths = arns.filter_map(|arn| Some(arn.split_once(methods)?.1));
+            let paths: BTreeSet<&str> = paths.collect();
+            // Without one, SAM makes the permissions from the events of the function.
+            assert!(paths.is_empty() || paths == expected, "{file}: {paths:?}");
+        }
     }
 }

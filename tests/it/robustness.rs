@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::support::{
-    APP_INSTANCE, GatewayResponse, MESSAGE, TestEnv, corpus, get_message, request_id, sample, user,
+    APP_INSTANCE, GatewayResponse, MESSAGE, TestEnv, corpus, get_status, request_id, sample, user,
 };
 
 const EVENTS: [&str; 15] = [
@@ -77,14 +77,14 @@ async fn malformed_events_return_internal_error() {
 async fn events_that_make_lambda_http_panic_get_a_response() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent());
-    let mut event = get_message(MESSAGE, "");
+    let mut event = get_status(MESSAGE, "");
     let query = event["rawQueryString"]
         .as_str()
         .expect("a query")
         .replace("messageId", " messageId");
     event["rawQueryString"] = query.into();
     assert_eq!(env.send(&event).await.fields(), [" messageId", "messageId"]);
-    let mut event = get_message(MESSAGE, "");
+    let mut event = get_status(MESSAGE, "");
     event["isBase64Encoded"] = true.into();
     event["body"] = "*".into();
     for (name, value) in [
@@ -111,7 +111,7 @@ async fn a_request_id_that_is_not_of_a_gateway_is_neither_returned_nor_logged() 
         ("", false),
         ("a\nb", false),
     ] {
-        for mut event in [get_message("none", ""), sample("rest-api-cognito")] {
+        for mut event in [get_status("none", ""), sample("rest-api-cognito")] {
             event["requestContext"]["requestId"] = id.into();
             env.function.forget_log();
             let reply = env.send(&event).await;
@@ -143,7 +143,7 @@ async fn only_the_root_of_a_trace_reaches_the_record() {
         (format!("Root={root}canary"), Value::Null),
     ] {
         env.function.forget_log();
-        let event = get_message("none", "");
+        let event = get_status("none", "");
         let deadline = Some(Duration::from_secs(9));
         let invocation = env
             .function
@@ -162,7 +162,7 @@ async fn an_undelivered_response_is_logged_and_does_not_end_the_function() {
         // Each worker of the concurrent mode loses one.
         for _ in 0..3 {
             env.function.lose_responses(1);
-            let event = get_message(MESSAGE, "").to_string();
+            let event = get_status(MESSAGE, "").to_string();
             let deadline = Some(Duration::from_secs(9));
             let result = env.function.invoke(event, deadline).await;
             assert_eq!(result, InvocationResult::Nothing);

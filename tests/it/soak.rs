@@ -17,7 +17,7 @@ use fakes::service_error::ServiceError;
 use serde_json::{Value, json};
 
 use crate::support::{
-    GatewayResponse, TestEnv, get, get_message, messages, post, problem_name, user,
+    GatewayResponse, TestEnv, get, get_status, messages, post, problem_name, user,
 };
 use crate::support::{request_id, unique_id};
 
@@ -137,9 +137,9 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
     };
     let lose = |faults: Vec<Fault>| {
         env.chime.fault_for(&lossy, faults);
-        request(get_message(&lossy, ""))
+        request(get_status(&lossy, ""))
     };
-    let about = |name| request(get_message(&id(name, caller), ""));
+    let about = |name| request(get_status(&id(name, caller), ""));
     let sent = |name| json!({"messageId": id(name, caller), "status": "SENT"});
     let whats_new = || {
         let detail = format!("result {number}");
@@ -156,7 +156,7 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
     match kind {
         0 => is_refused(request(get("messageId=m")).await, 400, "invalid-request"),
         1 => {
-            let mut event = get_message(&id("sent", caller), "");
+            let mut event = get_status(&id("sent", caller), "");
             event["requestContext"]["authorizer"] = Value::Null;
             let id = request_id(&event).to_owned();
             is_refused((env.send(&event).await, id), 401, "unauthenticated");
@@ -169,7 +169,7 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
             reply.assert_problem(500, "internal-error");
         }
         3 => {
-            let theirs = get_message(&id("sent", (caller + 1) % callers.max(2)), "");
+            let theirs = get_status(&id("sent", (caller + 1) % callers.max(2)), "");
             is_refused(request(theirs).await, 404, "message-not-found");
         }
         4 => is_refused(about("throttled").await, 429, "throttled"),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chime_message_status::api::routes::Route;
 use fakes::chime::{ChimeRequest, FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use fakes::lambda::{FakeLambda, InvocationResult};
@@ -133,7 +134,7 @@ impl TestEnv {
     /// The next request is answered, and rightly.
     pub async fn assert_works(&self) {
         self.put(FlowOutcome::sent());
-        self.send(&get_message(MESSAGE, ""))
+        self.send(&get_status(MESSAGE, ""))
             .await
             .assert_status("SENT");
     }
@@ -313,7 +314,7 @@ pub fn get(query: &str) -> Value {
 }
 
 /// Alice's `GET` for a message in the usual channel.
-pub fn get_message(message_id: &str, rest: &str) -> Value {
+pub fn get_status(message_id: &str, rest: &str) -> Value {
     get(&format!(
         "channelArn={}&messageId={message_id}{rest}",
         channel()
@@ -326,6 +327,27 @@ pub fn post(query: &str, body: impl ToString) -> Value {
     event["requestContext"]["http"]["method"] = "POST".into();
     event["headers"]["content-type"] = "application/json".into();
     event["body"] = body.to_string().into();
+    event
+}
+
+/// An event of any source, changed to a request for an operation.
+pub fn at_route(mut event: Value, route: &Route) -> Value {
+    let method = route.methods[0];
+    if event["version"] == "2.0" {
+        event["rawPath"] = route.path.into();
+        event["requestContext"]["http"]["method"] = method.into();
+    } else {
+        event["path"] = route.path.into();
+        event["httpMethod"] = method.into();
+    }
+    if method == "POST" {
+        event["rawQueryString"] = "".into();
+        event["queryStringParameters"] = Value::Null;
+        event["multiValueQueryStringParameters"] = Value::Null;
+        event["headers"]["content-type"] = "application/json".into();
+        event["isBase64Encoded"] = false.into();
+        event["body"] = messages(&[MESSAGE]).to_string().into();
+    }
     event
 }
 

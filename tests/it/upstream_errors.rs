@@ -8,8 +8,7 @@ use fakes::flow::FlowOutcome;
 use fakes::http::Server;
 
 use crate::support::{
-    ALICE, GatewayResponse, MESSAGE, TestEnv, get_message, request_id, send_to, start_function,
-    user,
+    ALICE, GatewayResponse, MESSAGE, TestEnv, get_status, request_id, send_to, start_function, user,
 };
 
 /// Checks the problem, the calls and the record of a request when every call ends in `fault`.
@@ -31,7 +30,7 @@ async fn assert_maps_to(
     env.chime.close_connections().await;
     env.put(FlowOutcome::sent());
     env.chime.always(Some(fault.clone()));
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     let reply = env.send(&event).await;
     assert_eq!(
         (reply.status, reply.problem().as_str()),
@@ -52,7 +51,7 @@ async fn assert_maps_to(
     assert!(told.contains(cause), "{fault:?}: {told}");
     // Chime works again, and so does the function.
     env.chime.always(None);
-    env.send(&get_message(MESSAGE, ""))
+    env.send(&get_status(MESSAGE, ""))
         .await
         .assert_status("SENT");
     reply
@@ -77,7 +76,7 @@ async fn an_unknown_user_is_not_provisioned() {
         &[],
     )
     .await;
-    env.send(&get_message(MESSAGE, ""))
+    env.send(&get_status(MESSAGE, ""))
         .await
         .assert_problem(403, "user-not-provisioned");
 }
@@ -106,8 +105,8 @@ async fn not_found_forbidden_and_bad_request_have_the_same_response() {
 async fn a_message_of_another_user_looks_like_one_that_does_not_exist() {
     let env = TestEnv::new().await;
     env.seed_message("theirs", &user("bob"), FlowOutcome::sent());
-    let theirs = env.send(&get_message("theirs", "")).await;
-    let none = env.send(&get_message("none", "")).await;
+    let theirs = env.send(&get_status("theirs", "")).await;
+    let none = env.send(&get_status("none", "")).await;
     theirs.assert_problem(404, "message-not-found");
     none.assert_problem(404, "message-not-found");
     let same = |reply: &GatewayResponse| {
@@ -167,7 +166,7 @@ async fn every_other_named_4xx_is_misconfigured_and_logged_as_an_error() {
         assert_maps_to(fault, 500, "misconfigured", 1, cause).await;
     }
     let env = TestEnv::with(&[("AWS_SECRET_ACCESS_KEY", "wrong")]).await;
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     env.send(&event).await.assert_problem(500, "misconfigured");
     assert_eq!(env.record(request_id(&event)).await["level"], "ERROR");
 }
@@ -175,7 +174,7 @@ async fn every_other_named_4xx_is_misconfigured_and_logged_as_an_error() {
 #[tokio::test]
 async fn missing_credentials_are_misconfigured() {
     let env = TestEnv::with(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     env.send(&event).await.assert_problem(500, "misconfigured");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
@@ -195,7 +194,7 @@ async fn a_clock_that_drifts_is_misconfigured_once_and_then_corrected() {
     for ahead in CLOCKS {
         env.chime.turn_clock(ahead);
         env.chime.forget_calls();
-        let event = get_message(MESSAGE, "");
+        let event = get_status(MESSAGE, "");
         env.send(&event).await.assert_problem(500, "misconfigured");
         let record = env.record(request_id(&event)).await;
         assert_eq!(record["level"], "ERROR");
@@ -204,7 +203,7 @@ async fn a_clock_that_drifts_is_misconfigured_once_and_then_corrected() {
             "Chime returned 403 InvalidSignatureException"
         );
         assert_eq!(env.calls().len(), 1);
-        env.send(&get_message(MESSAGE, ""))
+        env.send(&get_status(MESSAGE, ""))
             .await
             .assert_status("SENT");
     }
@@ -272,7 +271,7 @@ async fn lost_connections_are_retried() {
     env.put(FlowOutcome::sent());
     env.chime
         .script(vec![Fault::Reset, Fault::service_failure(), Fault::Pass]);
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     env.send(&event).await.assert_status("SENT");
     let record = env.record(request_id(&event)).await;
     assert_eq!(
@@ -344,7 +343,7 @@ async fn bytes_that_are_not_http_are_a_failure() {
     let env = TestEnv::new().await;
     env.chime
         .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
-    let reply = env.send(&get_message(MESSAGE, "")).await;
+    let reply = env.send(&get_status(MESSAGE, "")).await;
     assert!([502, 503].contains(&reply.status), "{reply:?}");
     env.chime.always(None);
     env.assert_works().await;
@@ -382,7 +381,7 @@ async fn an_unreachable_chime_is_unavailable() {
         &chime.http_url().replace("http:", "https:"),
     ] {
         let env = TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url)]).await;
-        let reply = env.send(&get_message(MESSAGE, "")).await;
+        let reply = env.send(&get_status(MESSAGE, "")).await;
         reply.assert_problem(503, "upstream-unavailable");
         assert!(reply.header("retry-after").is_some());
     }
@@ -395,7 +394,7 @@ async fn an_unreachable_chime_is_unavailable() {
         ("CHIME_CONNECT_TIMEOUT_MS", "200"),
     ])
     .await;
-    env.send(&get_message(MESSAGE, ""))
+    env.send(&get_status(MESSAGE, ""))
         .await
         .assert_problem(503, "upstream-unavailable");
 }
@@ -406,7 +405,7 @@ async fn a_response_beats_lambdas_deadline_however_chime_fails() {
     env.put(FlowOutcome::sent());
     env.chime.always(Some(Fault::Hang));
     for deadline in [Duration::from_secs(1), Duration::from_secs(2)] {
-        let asked = env.send_within(get_message(MESSAGE, "").to_string(), deadline);
+        let asked = env.send_within(get_status(MESSAGE, "").to_string(), deadline);
         let (reply, took) = fakes::lambda::timed(asked).await;
         reply.assert_problem(504, "upstream-timeout");
         assert!(took < deadline, "{took:?} of {deadline:?}");
@@ -419,7 +418,7 @@ async fn a_deadline_in_1970_is_ignored() {
     env.put(FlowOutcome::sent());
     env.chime
         .always(Some(Fault::Latency(Duration::from_millis(300))));
-    let event = get_message(MESSAGE, "").to_string();
+    let event = get_status(MESSAGE, "").to_string();
     send_to(&env.function, event.as_bytes(), None)
         .await
         .assert_status("SENT");
@@ -432,7 +431,7 @@ async fn a_connection_that_died_without_a_reset_costs_one_retry() {
     // The connection of the first request hangs. A new one works.
     env.chime.always(Some(Fault::Hang));
     env.chime.forget_calls();
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     let (reply, ()) = tokio::join!(env.send(&event), async {
         while env.calls().is_empty() {
             tokio::task::yield_now().await;
@@ -453,7 +452,7 @@ async fn a_timeout_on_a_reused_connection_is_retried_once() {
     env.assert_works().await;
     env.chime.always(Some(Fault::Hang));
     env.chime.forget_calls();
-    env.send(&get_message(MESSAGE, ""))
+    env.send(&get_status(MESSAGE, ""))
         .await
         .assert_problem(504, "upstream-timeout");
     assert_eq!(env.calls().len(), 2);
@@ -474,7 +473,7 @@ async fn a_response_body_is_read_to_64_kib() {
     let before = rss_kb();
     let body = vec![b' '; 50 * 1024 * 1024];
     env.chime.always(Some(Fault::json(body)));
-    let event = get_message(MESSAGE, "");
+    let event = get_status(MESSAGE, "");
     env.send(&event)
         .await
         .assert_problem(502, "upstream-failure");

@@ -6,7 +6,7 @@ use fakes::chime::{ApiOperation, Options};
 use fakes::flow::FlowOutcome;
 
 use crate::support::{
-    ALICE, MESSAGE, PemFile, TestEnv, channel, get_message, send, start_function, user,
+    ALICE, MESSAGE, PemFile, TestEnv, channel, get_status, send, start_function, user,
 };
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn only_the_roots_of_the_bundle_are_trusted() {
         ];
         variables.extend(file.iter().map(|file| ("AWS_CA_BUNDLE", file.path())));
         let function = start_function(&variables).await;
-        let reply = send(&function, &get_message(MESSAGE, "")).await;
+        let reply = send(&function, &get_status(MESSAGE, "")).await;
         if trusted {
             reply.assert_status("SENT");
             assert!(env.calls().iter().all(|call| call.secure));
@@ -159,7 +159,7 @@ async fn a_certificate_that_is_commented_out_is_not_trusted() {
             ("AWS_CA_BUNDLE", file.path()),
         ])
         .await;
-        let reply = send(&function, &get_message(MESSAGE, "")).await;
+        let reply = send(&function, &get_status(MESSAGE, "")).await;
         reply.assert_problem(503, "upstream-unavailable");
         assert!(env.calls().is_empty());
     }
@@ -199,7 +199,7 @@ async fn a_request_after_a_long_freeze_costs_one_call_and_one_new_connection() {
             .expect("Chime closes what is idle");
         env.function.thaw().expect("thawed");
         env.chime.forget_calls();
-        env.send(&get_message(MESSAGE, ""))
+        env.send(&get_status(MESSAGE, ""))
             .await
             .assert_status("SENT");
         assert_eq!(env.calls().len(), 1, "{:?}", env.calls());

@@ -3,7 +3,7 @@
 use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Value, json};
 
-use crate::support::{ALICE, MESSAGE, TestEnv, channel, get, get_message, post, sample, user};
+use crate::support::{ALICE, MESSAGE, TestEnv, channel, get, get_status, post, sample, user};
 
 #[tokio::test]
 async fn every_status_is_returned_as_chime_sends_it() {
@@ -19,7 +19,7 @@ async fn every_status_is_returned_as_chime_sends_it() {
             &user(ALICE),
             FlowOutcome::Settled((*value).into(), detail.clone()),
         );
-        let reply = env.send(&get_message(&id, "")).await;
+        let reply = env.send(&get_status(&id, "")).await;
         let mut expected = json!({"messageId": id, "status": value});
         if let Some(detail) = detail {
             expected["detail"] = detail.into();
@@ -37,7 +37,7 @@ async fn a_pending_message_has_a_jittered_retry_after() {
     env.put(FlowOutcome::Pending);
     let mut seen = std::collections::HashSet::new();
     for _ in 0..40 {
-        let reply = env.send(&get_message(MESSAGE, "")).await;
+        let reply = env.send(&get_status(MESSAGE, "")).await;
         reply.assert_status("PENDING");
         let seconds: u32 = reply
             .header("retry-after")
@@ -60,10 +60,10 @@ async fn the_sub_channel_is_sent_to_chime() {
         sender: user(ALICE),
         outcome: FlowOutcome::sent(),
     });
-    env.send(&get_message(MESSAGE, "&subChannelId=sub_1"))
+    env.send(&get_status(MESSAGE, "&subChannelId=sub_1"))
         .await
         .assert_status("SENT");
-    env.send(&get_message(MESSAGE, ""))
+    env.send(&get_status(MESSAGE, ""))
         .await
         .assert_problem(404, "message-not-found");
 }
@@ -212,14 +212,14 @@ async fn other_paths_are_not_found_and_other_methods_are_not_allowed() {
         "/message-status/x",
         "/MESSAGE-STATUS",
     ] {
-        let mut event = get_message(MESSAGE, "");
+        let mut event = get_status(MESSAGE, "");
         event["rawPath"] = path.into();
         env.send(&event)
             .await
             .assert_problem(404, "route-not-found");
     }
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "get", "BREW"] {
-        let mut event = get_message(MESSAGE, "");
+        let mut event = get_status(MESSAGE, "");
         event["requestContext"]["http"]["method"] = method.into();
         let reply = env.send(&event).await;
         reply.assert_problem(405, "method-not-allowed");

@@ -6,7 +6,7 @@ use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
 use fakes::lambda::timed;
 
-use crate::support::{ALICE, MESSAGE, TestEnv, get_message, messages, post, problem_name, user};
+use crate::support::{ALICE, MESSAGE, TestEnv, get_status, messages, post, problem_name, user};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn the_response_comes_when_the_message_is_no_longer_pending() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::sent_after(SECOND));
-    let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
+    let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=20"))).await;
     reply.assert_status("SENT");
     assert!(took >= SECOND && took < 4 * SECOND, "{took:?}");
     assert_eq!(reply.header("retry-after"), None);
@@ -24,7 +24,7 @@ async fn the_response_comes_when_the_message_is_no_longer_pending() {
 async fn an_expired_wait_returns_pending() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
-    let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=2"))).await;
+    let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=2"))).await;
     reply.assert_status("PENDING");
     assert!(reply.header("retry-after").is_some());
     assert!(took >= 2 * SECOND && took < 3 * SECOND, "{took:?}");
@@ -40,13 +40,13 @@ async fn a_wait_is_cut_to_the_configured_maximum() {
     let env = TestEnv::with(&[("MAX_WAIT_SECONDS", "1")]).await;
     env.put(FlowOutcome::Pending);
     for wait in ["20", "99999999999999999999999999"] {
-        let (reply, took) = timed(env.send(&get_message(MESSAGE, &format!("&wait={wait}")))).await;
+        let (reply, took) = timed(env.send(&get_status(MESSAGE, &format!("&wait={wait}")))).await;
         reply.assert_status("PENDING");
         assert!(took >= SECOND && took < 2 * SECOND, "{took:?}");
     }
     let env = TestEnv::with(&[("MAX_WAIT_SECONDS", "0")]).await;
     env.put(FlowOutcome::Pending);
-    env.send(&get_message(MESSAGE, "&wait=20"))
+    env.send(&get_status(MESSAGE, "&wait=20"))
         .await
         .assert_status("PENDING");
     assert_eq!(env.calls().len(), 1);
@@ -56,7 +56,7 @@ async fn a_wait_is_cut_to_the_configured_maximum() {
 async fn a_wait_of_0_s_makes_one_call() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
-    env.send(&get_message(MESSAGE, "&wait=0"))
+    env.send(&get_status(MESSAGE, "&wait=0"))
         .await
         .assert_status("PENDING");
     assert_eq!(env.calls().len(), 1);
@@ -79,7 +79,7 @@ async fn a_single_failure_does_not_end_a_wait() {
         env.put(FlowOutcome::sent_after(SECOND / 2));
         env.chime
             .script(vec![Fault::Pass, trouble.clone(), Fault::Pass]);
-        env.send(&get_message(MESSAGE, "&wait=10"))
+        env.send(&get_status(MESSAGE, "&wait=10"))
             .await
             .assert_status("SENT");
         let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
@@ -95,7 +95,7 @@ async fn a_single_failure_does_not_end_a_wait() {
                 trouble.clone(),
             ],
         );
-        let reply = env.send(&get_message(MESSAGE, "&wait=1")).await;
+        let reply = env.send(&get_status(MESSAGE, "&wait=1")).await;
         assert_eq!(
             (reply.status, reply.json()["status"].as_str()),
             (200, Some("PENDING")),
@@ -112,7 +112,7 @@ async fn a_message_that_is_denied_during_a_wait_is_gone() {
         value: "DENIED".into(),
         detail: None,
     });
-    env.send(&get_message(MESSAGE, "&wait=10"))
+    env.send(&get_status(MESSAGE, "&wait=10"))
         .await
         .assert_problem(410, "message-gone");
 }
@@ -130,11 +130,11 @@ async fn only_a_message_that_was_pending_in_the_same_request_is_gone() {
         env.put(FlowOutcome::Pending);
         env.chime
             .fault_for(MESSAGE, vec![Fault::Pass, fault.clone()]);
-        env.send(&get_message(MESSAGE, "&wait=10"))
+        env.send(&get_status(MESSAGE, "&wait=10"))
             .await
             .assert_problem(410, "message-gone");
         env.chime.fault_for(MESSAGE, vec![fault.clone()]);
-        env.send(&get_message(MESSAGE, "&wait=10"))
+        env.send(&get_status(MESSAGE, "&wait=10"))
             .await
             .assert_problem(404, "message-not-found");
     }
@@ -174,7 +174,7 @@ async fn a_wait_ends_within_4_s_when_chime_fails() {
         let env = TestEnv::new().await;
         env.put(FlowOutcome::Pending);
         env.chime.always(Some(fault.clone()));
-        let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
+        let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=20"))).await;
         assert_eq!(
             (reply.status, reply.problem().as_str()),
             (status, name),
@@ -184,7 +184,7 @@ async fn a_wait_ends_within_4_s_when_chime_fails() {
         assert!(env.calls().len() <= 3, "{fault:?}: {}", env.calls().len());
         // Chime worked before it failed.
         env.chime.fault_for(MESSAGE, vec![Fault::Pass]);
-        let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
+        let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=20"))).await;
         assert_eq!(reply.json()["status"], "PENDING", "{fault:?}: {reply:?}");
         assert!(reply.header("retry-after").is_some());
         assert!(took < 4 * SECOND, "{fault:?}: {took:?}");
@@ -195,7 +195,7 @@ async fn a_wait_ends_within_4_s_when_chime_fails() {
 async fn a_wait_for_an_unreachable_chime_ends_within_4_s() {
     let env =
         TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
-    let (reply, took) = timed(env.send(&get_message(MESSAGE, "&wait=20"))).await;
+    let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=20"))).await;
     reply.assert_problem(503, "upstream-unavailable");
     assert!(took < 4 * SECOND, "{took:?}");
 }
@@ -252,8 +252,8 @@ async fn until_anywhere_else_is_an_error_that_names_it() {
     let env = TestEnv::new().await;
     let body = messages(&[MESSAGE]);
     for event in [
-        get_message(MESSAGE, "&until=any"),
-        get_message(MESSAGE, "&wait=1&until=any"),
+        get_status(MESSAGE, "&until=any"),
+        get_status(MESSAGE, "&wait=1&until=any"),
         post("until=any", &body),
         post("wait=1&until=some", &body),
         post("wait=1&until=", &body),
@@ -284,7 +284,7 @@ async fn a_response_beats_the_deadline_however_chime_fails_during_a_wait() {
                 let mut script = vec![Fault::Pass; healthy];
                 script.extend(vec![fault.clone(); 20]);
                 env.chime.script(script);
-                let event = get_message(MESSAGE, "&wait=20").to_string();
+                let event = get_status(MESSAGE, "&wait=20").to_string();
                 let (reply, took) = timed(env.send_within(event, deadline)).await;
                 assert!(took < deadline, "{fault:?} after {healthy}: {took:?}");
                 match healthy {
@@ -326,7 +326,7 @@ async fn concurrent_waits_get_their_own_results() {
     let asked = (0..20).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));
         env.seed_message(&id, &user(&sender), FlowOutcome::sent_after(SECOND));
-        let mut event = get_message(&id, "&wait=10");
+        let mut event = get_status(&id, "&wait=10");
         event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender.into();
         let env = &env;
         async move { env.send(&event).await.assert_status("SENT") }

@@ -460,9 +460,10 @@ impl Service {
 
     fn fault(&self, target: &RequestTarget) -> Fault {
         match (target.operation, &target.message_id) {
-            (ApiOperation::GetChannelMessageStatus, Some(message_id)) => {
-                self.state().next_fault(message_id)
-            }
+            (
+                ApiOperation::GetChannelMessageStatus | ApiOperation::GetChannelMessage,
+                Some(message_id),
+            ) => self.state().next_fault(message_id),
             _ => Fault::Pass,
         }
     }

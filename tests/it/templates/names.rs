@@ -10,7 +10,7 @@ use chime_message_status::telemetry::METRICS;
 use serde_json::{Value, json};
 
 use super::{Template, all, keys, one_or_many, rest_api, start_failure_with, text, walk};
-use crate::support::{TestEnv, get_message, request_id};
+use crate::support::{TestEnv, get_status, request_id};
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
@@ -165,7 +165,7 @@ fn metrics(template: &Template) -> Vec<(String, String, Vec<String>)> {
 /// The record of a request for a message that does not exist.
 async fn record_of_a_problem() -> Value {
     let env = TestEnv::new().await;
-    let event = get_message("none", "");
+    let event = get_status("none", "");
     env.send(&event)
         .await
         .assert_problem(404, "message-not-found");
