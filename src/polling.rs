@@ -52,12 +52,14 @@ pub(crate) enum RetryClass {
     Retryable,
     /// A failure that is not worth an immediate retry.
     RetryLater,
+    /// The connection was dead. Worth one more call on a new one, and no sign of a failing Chime.
+    Reconnect,
 }
 
 impl RetryClass {
     fn is_failure(self) -> bool {
         match self {
-            Self::Final | Self::Pending => false,
+            Self::Final | Self::Pending | Self::Reconnect => false,
             Self::RetryOnce | Self::Retryable | Self::RetryLater => true,
         }
     }
@@ -202,7 +204,9 @@ impl<T: Clone> Scheduler<T> {
             last = Some(result);
             let is_last = match class {
                 RetryClass::Final | RetryClass::Pending | RetryClass::RetryLater => true,
-                RetryClass::RetryOnce => std::mem::replace(&mut retried_once, true),
+                RetryClass::RetryOnce | RetryClass::Reconnect => {
+                    std::mem::replace(&mut retried_once, true)
+                }
                 RetryClass::Retryable => false,
             };
             let next = later(Instant::now(), jittered(backoff, 1.0..2.0));
@@ -276,10 +280,13 @@ impl<T: Clone> Scheduler<T> {
                     reason = CallReason::Poll;
                     interval
                 }
-                RetryClass::RetryOnce | RetryClass::Retryable | RetryClass::RetryLater => {
+                RetryClass::RetryOnce
+                | RetryClass::Retryable
+                | RetryClass::RetryLater
+                | RetryClass::Reconnect => {
                     failure = Some(result);
                     reason = CallReason::Retry;
-                    if failing.call_failed() {
+                    if class.is_failure() && failing.call_failed() {
                         break;
                     }
                     let pause = interval
@@ -347,7 +354,7 @@ impl<T: Clone> Scheduler<T> {
         }
         if class.is_failure() {
             progress.failed(Some(result.clone()));
-        } else {
+        } else if class != RetryClass::Reconnect {
             progress.last_failure = None;
             progress.failures_in_a_row = 0;
         }
@@ -600,7 +607,7 @@ mod tests {
         run(policy, &[script(latency, results)]).await
     }
 
-    use RetryClass::{Final, Pending, RetryLater, RetryOnce, Retryable};
+    use RetryClass::{Final, Pending, Reconnect, RetryLater, RetryOnce, Retryable};
 
     const FAILURES: [RetryClass; 3] = [RetryOnce, Retryable, RetryLater];
 
@@ -628,7 +635,13 @@ mod tests {
 
     #[test]
     fn each_class_is_retried_as_often_as_it_says() {
-        for (class, calls) in [(Final, 1), (Retryable, 3), (RetryOnce, 2), (RetryLater, 1)] {
+        for (class, calls) in [
+            (Final, 1),
+            (Retryable, 3),
+            (RetryOnce, 2),
+            (RetryLater, 1),
+            (Reconnect, 2),
+        ] {
             on_a_paused_clock(async {
                 let outcome = run_one(policy(None), QUICK, &[class]).await;
                 assert_eq!(outcome.single(), (Some(class), calls));
@@ -663,6 +676,19 @@ mod tests {
                 // Those that were in flight when the third one failed may complete.
                 assert!(outcome.calls.len() <= 6, "{:?}", outcome.calls);
                 assert!(outcome.took < Duration::from_secs(1));
+            });
+        }
+    }
+
+    #[test]
+    fn dead_connections_do_not_end_a_batch_or_a_wait() {
+        for policy in [batch, |_| batch(Some(20))] {
+            on_a_paused_clock(async {
+                let timeout = Duration::from_secs(2);
+                let scripts = vec![vec![(timeout, Reconnect), (QUICK, Final)]; 4];
+                let outcome = run(policy(None), &scripts).await;
+                let results = outcome.results.iter();
+                assert!(results.clone().all(|polled| polled.result == Some(Final)));
             });
         }
     }
@@ -805,6 +831,20 @@ mod tests {
     }
 
     #[test]
+    fn a_hanging_chime_ends_a_batch_in_time_also_after_dead_connections() {
+        let timeout = Duration::from_secs(2);
+        let dead = vec![(timeout, Reconnect), (timeout, RetryLater)];
+        let mut scripts = vec![script(timeout, &[RetryLater]); 20];
+        scripts[..4].fill(dead);
+        on_a_paused_clock(async {
+            let outcome = run(batch(Some(20)), &scripts).await;
+            assert!(outcome.took < Duration::from_secs(4), "{:?}", outcome.took);
+            let outcome = run(batch(None), &scripts).await;
+            assert!(outcome.took < Duration::from_secs(10), "{:?}", outcome.took);
+        });
+    }
+
+    #[test]
     fn one_failing_message_does_not_end_the_wait_of_the_others() {
         on_a_paused_clock(async {
             let good = script(
@@ -904,6 +944,7 @@ mod tests {
             1 => Just(RetryOnce),
             1 => Just(Retryable),
             1 => Just(RetryLater),
+            1 => Just(Reconnect),
         ];
         let latency = prop_oneof![4 => 0_u64..80, 1 => 80_u64..5000];
         let call = (latency.prop_map(Duration::from_millis), result);

@@ -59,7 +59,8 @@ impl ErrorKind {
             | Self::NotPermitted
             | Self::NoCredentials
             | Self::Unsendable => RetryClass::Final,
-            Self::Throttled | Self::StaleConnection => RetryClass::RetryOnce,
+            Self::Throttled => RetryClass::RetryOnce,
+            Self::StaleConnection => RetryClass::Reconnect,
             Self::Failure | Self::Unavailable | Self::Unreachable => RetryClass::Retryable,
             Self::Timeout | Self::Unusable => RetryClass::RetryLater,
         }

@@ -415,3 +415,27 @@ async fn a_batch_without_a_wait_ends_soon_when_chime_is_unreachable() {
     );
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+#[tokio::test]
+async fn dead_connections_after_a_freeze_cost_a_batch_one_retry_each() {
+    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "500")]).await;
+    for id in twenty_ids() {
+        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
+    }
+    // Opens four connections.
+    env.chime
+        .always(Some(Fault::Latency(Duration::from_millis(100))));
+    env.send(&post("", twenty_messages())).await;
+    let open = env.chime.open_connections();
+    assert!(open >= 3, "{open}");
+    // They all hang. New ones work.
+    env.chime.script(vec![Fault::Hang; open]);
+    env.chime.always(None);
+    let reply = env.send(&post("", twenty_messages())).await;
+    assert!(
+        outcomes(&reply)
+            .iter()
+            .all(|(_, outcome)| outcome == "SENT"),
+        "{reply:?}"
+    );
+}
