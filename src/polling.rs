@@ -113,7 +113,7 @@ pub(crate) struct Scheduler<T> {
     policy: RetryPolicy,
     classify: fn(&T) -> RetryClass,
     progress: Mutex<Progress<T>>,
-    end: watch::Sender<Option<End>>,
+    limits: watch::Sender<Limits>,
 }
 
 /// What all messages of the request share.
@@ -123,6 +123,14 @@ struct Progress<T> {
     failures_in_a_row: u32,
     last_failure: Option<T>,
     first_decision: Option<Instant>,
+}
+
+/// What can end a request before its own limits.
+#[derive(Clone, Copy, Default)]
+struct Limits {
+    end: Option<End>,
+    /// The start of the first call since the last usable response, while the request waits.
+    silent_since: Option<Instant>,
 }
 
 /// The early end of a request.
@@ -159,7 +167,7 @@ impl<T: Clone> Scheduler<T> {
                 last_failure: None,
                 first_decision: None,
             }),
-            end: watch::Sender::new(None),
+            limits: watch::Sender::default(),
         }
     }
 
@@ -175,7 +183,7 @@ impl<T: Clone> Scheduler<T> {
             None => self.call_with_retries(call).await,
             Some(wait) => self.poll(wait, call).await,
         };
-        let has_failed = self.end.borrow().is_some_and(|end| !end.may_call);
+        let has_failed = self.limits.borrow().end.is_some_and(|end| !end.may_call);
         if polled.result.is_none() && has_failed {
             let result = self.progress().last_failure.clone();
             return Polled { result, ..polled };
@@ -255,6 +263,7 @@ impl<T: Clone> Scheduler<T> {
                 break;
             };
             failing.call_starts(asked.elapsed());
+            self.set_silent_since(|since| Some(since.unwrap_or_else(Instant::now)));
             let limit = failing.limit(limit);
             let Some(result) = self.until(limit, call(reason)).await else {
                 if failing.is_over() {
@@ -314,10 +323,10 @@ impl<T: Clone> Scheduler<T> {
     /// Waits until a call may start. `None` if the request ends first.
     async fn permit(&self, limit: Instant) -> Option<Permit<'_>> {
         let permit = async {
-            let mut end = self.end.subscribe();
+            let mut limits = self.limits.subscribe();
             tokio::select! {
                 biased;
-                _ = end.wait_for(|end| end.is_some_and(|end| !end.may_call)) => None,
+                _ = limits.wait_for(|limits| limits.end.is_some_and(|end| !end.may_call)) => None,
                 permit = self.limiter.acquire() => Some(permit),
             }
         };
@@ -327,15 +336,13 @@ impl<T: Clone> Scheduler<T> {
     /// Runs `future` until `limit` or the early end of the request.
     async fn until<O>(&self, limit: Instant, future: impl Future<Output = O>) -> Option<O> {
         let over = async {
-            let mut end = self.end.subscribe();
+            let mut limits = self.limits.subscribe();
             loop {
-                let limit = end
-                    .borrow_and_update()
-                    .map_or(limit, |end| end.at.min(limit));
+                let at = limits.borrow_and_update().at(limit);
                 tokio::select! {
-                    () = sleep_until(limit) => return,
+                    () = sleep_until(at) => return,
                     // The sender lives as long as `self`.
-                    _ = end.changed() => {}
+                    _ = limits.changed() => {}
                 }
             }
         };
@@ -357,6 +364,7 @@ impl<T: Clone> Scheduler<T> {
         } else if class != RetryClass::Reconnect {
             progress.last_failure = None;
             progress.failures_in_a_row = 0;
+            self.set_silent_since(|_| None);
         }
         if class == RetryClass::Final {
             progress.first_decision.get_or_insert_with(Instant::now);
@@ -408,15 +416,39 @@ impl<T: Clone> Scheduler<T> {
 
     /// Ends the request early, unless it already ends.
     fn end_with(&self, end: End) {
-        self.end.send_if_modified(|known| {
-            let is_new = known.is_none();
-            known.get_or_insert(end);
+        self.limits.send_if_modified(|limits| {
+            let is_new = limits.end.is_none();
+            limits.end.get_or_insert(end);
+            is_new
+        });
+    }
+
+    /// Changes the start of the time without a usable response.
+    fn set_silent_since(&self, change: impl FnOnce(Option<Instant>) -> Option<Instant>) {
+        self.limits.send_if_modified(|limits| {
+            let since = change(limits.silent_since);
+            let is_new = since != limits.silent_since;
+            limits.silent_since = since;
             is_new
         });
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress<T>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Limits {
+    /// `limit`, or what comes before it.
+    fn at(&self, limit: Instant) -> Instant {
+        let end = self.end.map(|end| end.at);
+        let silence = self
+            .silent_since
+            .map(|since| later(since, MAX_FAILING_TIME));
+        [end, silence]
+            .into_iter()
+            .flatten()
+            .fold(limit, Instant::min)
     }
 }
 
