@@ -55,7 +55,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
                 None,
                 "fuzz",
             ));
-        let client = ChimeClient::new(&config, &roots, loader).await.expect("a client");
+        let client = ChimeClient::new(&config, &roots, loader)
+            .await
+            .expect("a client");
         (chime, App::new(config, client, "fuzz".to_owned()))
     });
     World {
@@ -73,7 +75,9 @@ fuzz_target!(|event: &str| {
         trace_header: None,
         deadline: 0,
     };
-    let response = world.runtime.block_on(world.app.respond(event, &invocation));
+    let response = world
+        .runtime
+        .block_on(world.app.respond(event, &invocation));
     well_formed(&response);
     // Half of a surrogate pair in a string that nobody reads fails the naive reading alone.
     let Ok(value) = serde_json::from_str::<Value>(event) else {
