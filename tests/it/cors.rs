@@ -130,7 +130,7 @@ async fn any_origin_may_read_responses_but_never_with_credentials() {
 }
 
 #[tokio::test]
-async fn without_allowed_origins_there_are_no_cors_headers() {
+async fn without_allowed_origins_responses_have_no_cors_headers() {
     let env = TestEnv::new().await;
     env.put(FlowOutcome::Pending);
     let reply = env.send(&from(OWN)).await;
