@@ -22,7 +22,7 @@ use crate::json::{Json, Members, Text};
 pub struct Event<'a> {
     pub(crate) method: Cow<'a, str>,
     pub(crate) path: Cow<'a, str>,
-    pub(crate) headers: Headers,
+    pub(crate) headers: RequestHeaders,
     pub(crate) authorizer: AuthorizerData<'a>,
     query: Query<'a>,
     body: Option<Json<'a>>,
@@ -217,7 +217,7 @@ struct WireEvent<'a> {
     raw_query_string: Option<Text<'a>>,
     query_string_parameters: Option<Pairs>,
     multi_value_query_string_parameters: Option<Pairs>,
-    headers: Option<Headers>,
+    headers: Option<RequestHeaders>,
     body: Option<Json<'a>>,
     is_base64_encoded: Option<bool>,
     request_context: WireContext<'a>,
@@ -272,28 +272,28 @@ impl Pairs {
 
 /// The headers that a response depends on. The caller never depends on a header.
 #[derive(Default)]
-pub(crate) struct Headers {
+pub(crate) struct RequestHeaders {
     pub(crate) content_type: Option<String>,
     pub(crate) origin: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for Headers {
+impl<'de> Deserialize<'de> for RequestHeaders {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(HeadersVisitor)
+        deserializer.deserialize_map(RequestHeadersVisitor)
     }
 }
 
-struct HeadersVisitor;
+struct RequestHeadersVisitor;
 
-impl<'de> Visitor<'de> for HeadersVisitor {
-    type Value = Headers;
+impl<'de> Visitor<'de> for RequestHeadersVisitor {
+    type Value = RequestHeaders;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("headers")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Headers, A::Error> {
-        let mut headers = Headers::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<RequestHeaders, A::Error> {
+        let mut headers = RequestHeaders::default();
         while let Some(Text(name)) = members.next_key()? {
             let wanted = if name.eq_ignore_ascii_case("content-type") {
                 &mut headers.content_type

@@ -17,16 +17,16 @@ use crate::problem::{Problem, ProblemType};
 pub struct Response {
     #[serde(serialize_with = "status_code")]
     status_code: StatusCode,
-    headers: Headers,
+    headers: ResponseHeaders,
     body: String,
     is_base64_encoded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     cookies: Option<[&'static str; 0]>,
 }
 
-struct Headers(Vec<(&'static str, Cow<'static, str>)>);
+struct ResponseHeaders(Vec<(&'static str, Cow<'static, str>)>);
 
-impl Serialize for Headers {
+impl Serialize for ResponseHeaders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, value) in &self.0 {
@@ -45,7 +45,7 @@ impl Response {
     pub(super) fn empty(status_code: StatusCode) -> Self {
         Self {
             status_code,
-            headers: Headers(Vec::with_capacity(6)),
+            headers: ResponseHeaders(Vec::with_capacity(6)),
             body: String::new(),
             is_base64_encoded: false,
             cookies: None,

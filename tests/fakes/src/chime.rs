@@ -297,14 +297,14 @@ struct Service {
 }
 
 /// The validated caller, and the channel of the call.
-struct Caller<'a> {
+struct Bearer<'a> {
     bearer: &'a str,
     channel_arn: &'a str,
     sub_channel_id: Option<&'a str>,
     operation: ApiOperation,
 }
 
-impl Caller<'_> {
+impl Bearer<'_> {
     /// A message of the channel, if there is one with this id.
     fn message<'s>(
         &self,
@@ -512,7 +512,7 @@ impl Service {
         }
 
         // 3. The checks of the operation itself.
-        let caller = Caller {
+        let caller = Bearer {
             bearer,
             channel_arn,
             sub_channel_id,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::message::{StoredMessage, Timestamps, status_json};
-use super::{Caller, Service, json_answer};
+use super::{Bearer, Service, json_answer};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::service_error::ServiceError;
 use crate::sigv4::query_parameters;
@@ -18,7 +18,7 @@ const DEFAULT_RESULTS: usize = 50;
 impl Service {
     pub(super) fn status(
         &self,
-        caller: &Caller<'_>,
+        caller: &Bearer<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let now = Instant::now();
@@ -36,7 +36,7 @@ impl Service {
 
     pub(super) fn get(
         &self,
-        caller: &Caller<'_>,
+        caller: &Bearer<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let now = Instant::now();
@@ -51,7 +51,7 @@ impl Service {
 
     pub(super) fn list(
         &self,
-        caller: &Caller<'_>,
+        caller: &Bearer<'_>,
         request: &HttpRequest,
     ) -> Result<HttpResponse, ServiceError> {
         let parameters = query_parameters(request.query());

@@ -3,14 +3,14 @@
 
 use std::time::Instant;
 
-use super::{Caller, Service, json_answer};
+use super::{Bearer, Service, json_answer};
 use crate::http::HttpResponse;
 use crate::service_error::ServiceError;
 
 impl Service {
     pub(super) fn redact(
         &self,
-        caller: &Caller<'_>,
+        caller: &Bearer<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let (now, clock) = (Instant::now(), self.now());
@@ -24,7 +24,7 @@ impl Service {
 
     pub(super) fn delete(
         &self,
-        caller: &Caller<'_>,
+        caller: &Bearer<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let now = Instant::now();
