@@ -27,13 +27,13 @@ use crate::rate_limit::RateLimiter;
 use crate::telemetry::{Record, RequestMetrics, TraceId};
 use routes::Target;
 
-/// Maximum time for a response. A REST API gives up after 29 s, and has used some of them before the
-/// function sees the request.
+/// Maximum time for a response. A REST API gives up after 29 s, which start before the function is
+/// invoked.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(28);
-/// Time that is kept for the response to reach the gateway.
+/// Time before Lambda's deadline that is kept for the response to reach the gateway.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
 
-/// The function.
+/// The application: responds to all invocations of one environment.
 pub struct App {
     config: Config,
     chime: ChimeClient,
@@ -47,7 +47,7 @@ pub struct Invocation<'i> {
     pub request_id: &'i str,
     /// The X-Ray trace header.
     pub trace_header: Option<&'i str>,
-    /// When Lambda gives up, in milliseconds since 1970. A time in the past has no meaning.
+    /// When Lambda gives up, in milliseconds since 1970. A time in the past is ignored.
     pub deadline: u64,
 }
 
@@ -152,7 +152,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// How long a request may take that waits for `wait`, cut to `MAX_WAIT_SECONDS`.
+    /// The policy of a request with this `wait`, which is cut to `MAX_WAIT_SECONDS`. Zero does not wait.
     fn policy(&self, wait: Duration, ends_with_first: bool) -> RetryPolicy {
         let wait = wait.min(self.app.config.max_wait);
         self.metrics().waits = !wait.is_zero();
@@ -228,7 +228,7 @@ fn deadline(now: Instant, lambda_deadline: u64) -> Instant {
     let budget = if left.is_zero() {
         GATEWAY_TIMEOUT
     } else {
-        // Of a short time, a quarter is kept for the response.
+        // If little time is left, the margin is a quarter of it.
         left.saturating_sub(RESPONSE_MARGIN.min(left.mul_f64(0.25)))
             .min(GATEWAY_TIMEOUT)
     };

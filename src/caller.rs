@@ -35,7 +35,8 @@ pub struct UserMapping {
 
 impl UserMapping {
     /// Combines the pattern and the trusted role. Returns `None` if the pattern uses
-    /// `{roleSessionName}` without a role. Then every role that may call the API could choose the user.
+    /// `{roleSessionName}` without a role, because any role that may call the API could then choose the
+    /// user.
     pub fn new(pattern: UserArnPattern, session_role: Option<SessionRole>) -> Option<Self> {
         let needs_role = pattern.names().any(|name| name == ROLE_SESSION_NAME);
         (session_role.is_some() || !needs_role).then_some(Self {
@@ -372,7 +373,7 @@ impl<'e> Signer<'e> {
             return Err(NO_AUTHORIZER);
         }
         let cognito_identity_id = identity.get("cognitoIdentityId");
-        // REST APIs report the type, HTTP APIs with payload format 1.0 the `amr` claim.
+        // REST APIs report the type. HTTP APIs with payload format 1.0 report the `amr` claim.
         let evidence = [
             identity.get("cognitoAuthenticationType"),
             identity.get("cognitoAmr"),

@@ -141,7 +141,7 @@ impl<T> ChimeCall<T> {
     }
 }
 
-/// Other text in the place of an id comes from outside and does not go into a log.
+/// Checks that a text looks like a request id. Any other text is not from Chime, and must not be logged.
 fn is_request_id(id: &str) -> bool {
     (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

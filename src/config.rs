@@ -117,7 +117,7 @@ impl Config {
         let region = match pattern.as_ref().map(UserArnPattern::region) {
             Some(Some(region)) => Some(region.to_owned()),
             Some(None) => variables.required("AWS_REGION", |text| Ok(text.to_owned())),
-            // Without a pattern it is not known whether the variable is needed.
+            // Without a valid pattern, it is not known whether `AWS_REGION` is needed.
             None => None,
         };
         let mapping = variables.mapping(pattern);
@@ -157,7 +157,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
         }
     }
 
-    /// The value of a variable. One with an empty value counts as not set, as in the AWS tools.
+    /// The value of a variable. An empty value counts as not set, as in the AWS tools.
     pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -184,7 +184,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
         self.optional(name, parse)
     }
 
-    /// Ends reading: the settings, or everything that is wrong.
+    /// Ends reading. Returns the settings, or all errors.
     pub(crate) fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
         match settings {
             Some(settings) if self.faults.is_empty() => Ok(settings),
@@ -227,7 +227,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
             });
         }
         for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] {
-            // The SDK takes an empty value for an endpoint, and panics.
+            // Unlike other variables: the SDK uses an empty value as an endpoint, and panics.
             if (self.variable)(name).is_some_and(|url| url.is_empty()) {
                 self.fault(name, "it is empty");
             } else {

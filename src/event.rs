@@ -157,7 +157,7 @@ impl<'a> Event<'a> {
 }
 
 /// Accepts the ids that gateways make: a UUID, or 15 characters of base64 and `=`. A REST caller can
-/// choose the id, so any other text is dropped: it would reach logs and responses.
+/// choose the id, and it reaches logs and responses, so any other text is dropped.
 fn request_id(Text(id): Text<'_>) -> Option<Cow<'_, str>> {
     (is_uuid(&id) || is_extended_request_id(&id)).then_some(id)
 }

@@ -1,8 +1,8 @@
 //! JSON that keeps duplicate members.
 //!
 //! `serde_json::Value` keeps the last of two members with the same name. Another reader may keep the
-//! first one, and the two would see different callers. Booleans and numbers that are not whole have no
-//! value here, because no field of a request may have such a value.
+//! first one, and the two would see different callers. The values of booleans and of numbers that are
+//! not whole are dropped, because no field of a request may have such a value.
 
 use std::borrow::Cow;
 use std::fmt;

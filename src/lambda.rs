@@ -24,7 +24,7 @@ impl Environment {
     /// Reads the variables through `variable`.
     ///
     /// # Errors
-    /// [`ConfigError`] if one is missing. lambda_runtime would panic.
+    /// [`ConfigError`] if one is missing. lambda_runtime would panic instead.
     pub fn from_lookup(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut variables = Variables::new(variable);
         for name in [
@@ -63,8 +63,8 @@ pub async fn run(app: App) -> Result<(), Error> {
             Ok::<_, Infallible>(app.respond(event, &invocation).await)
         })
     });
-    // A response that could not be delivered ends the process, or one of its workers. Both could serve
-    // the next invocation.
+    // Otherwise lambda_runtime ends the worker or the process after an undelivered response, although
+    // it could serve the next invocation.
     let undelivered = MapResultLayer::new(|result: Result<(), Error>| {
         if let Err(error) = result {
             telemetry::report_undelivered_response(error.as_ref());
@@ -79,9 +79,9 @@ pub async fn run(app: App) -> Result<(), Error> {
 
 /// The payload of an invocation, if it is JSON.
 ///
-/// Any payload can be read. The runtime reports a payload that it cannot read as an invocation error,
-/// which a gateway turns into a 502 without a body. This way it gets a problem like every other payload
-/// that is not a gateway event.
+/// Deserializing never fails. lambda_runtime reports a payload that it cannot read as an invocation
+/// error, which a gateway turns into a 502 without a body. `None` gets a problem instead, like every
+/// other payload that is not a gateway event.
 struct Payload(Option<Box<RawValue>>);
 
 impl<'de> Deserialize<'de> for Payload {

@@ -1,4 +1,4 @@
-//! Status of messages in Amazon Chime SDK channel flows, over HTTPS, for the authenticated caller.
+//! HTTP API for the status of messages in Amazon Chime SDK channel flows, for the authenticated caller.
 //!
 //! # The path of a request
 //!

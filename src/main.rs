@@ -9,7 +9,7 @@ use chime_message_status::config::{Config, ConfigError};
 use chime_message_status::{lambda, telemetry};
 use lambda_http::Error;
 
-/// How long the start may take to open the connection that the first request will use.
+/// Maximum time at start for opening the connection that the first request will use.
 const WARM_UP_TIMEOUT: Duration = Duration::from_millis(500);
 
 // One thread: a request spends its time waiting for Chime, and Lambda gives a small function a

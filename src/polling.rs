@@ -30,13 +30,14 @@ const POLL_INTERVALS: [Duration; 12] = [
 const LAST_POLL_INTERVAL: Duration = Duration::from_millis(3100);
 /// Factor by which a failed call of a wait stretches the pause after it.
 const FAILURE_BACKOFF_FACTOR: u32 = 2;
-/// Longest pause after a failed call of a wait. Two more calls still fit into `MAX_FAILING_TIME`.
+/// Longest pause after a failed call of a wait. After a call that fails at once, two more calls still fit
+/// into `MAX_FAILING_TIME`.
 const MAX_FAILURE_PAUSE: Duration = Duration::from_millis(1400);
 /// Failed calls in a row after which a batch or a wait ends.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
 /// How long the calls of a wait may fail or hang before it ends.
 const MAX_FAILING_TIME: Duration = Duration::from_secs(3);
-/// How long a wait goes on after its end is decided, so that results that are almost there are not lost.
+/// How long a wait goes on after its end is decided, for results that arrive at almost the same time.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// How the result of a call affects the next one.
@@ -46,13 +47,13 @@ pub(crate) enum RetryClass {
     Final,
     /// The message is still being processed.
     Pending,
-    /// Worth one more call, and no more.
+    /// Worth exactly one more call.
     RetryOnce,
     /// A transient failure.
     Retryable,
     /// A failure that is not worth an immediate retry.
     RetryLater,
-    /// The connection was dead. Worth one more call on a new one, and no sign of a failing Chime.
+    /// The connection was dead. Worth one more call, on a new connection. Not a failure of Chime.
     Reconnect,
 }
 
@@ -100,8 +101,8 @@ pub(crate) struct Wait {
 
 /// The result for one message.
 pub(crate) struct Polled<T> {
-    /// The last known result: a status, or else a failure of this message, or else the last failure of
-    /// the request. `None` if there was no time for any.
+    /// The last status. If there is none, the last failure of this message. If Chime failed before this
+    /// message had a result, the last failure of the request. `None` if there was no time for a result.
     pub(crate) result: Option<T>,
     /// Whether an earlier call of this request returned pending.
     pub(crate) was_pending: bool,
@@ -125,7 +126,7 @@ struct Progress<T> {
     first_decision: Option<Instant>,
 }
 
-/// What can end a request before its own limits.
+/// Times that can end a request before its deadline or the end of its wait.
 #[derive(Clone, Copy, Default)]
 struct Limits {
     end: Option<End>,
@@ -247,8 +248,8 @@ impl<T: Clone> Scheduler<T> {
         let mut failing = Failing::default();
         let mut reason = CallReason::First;
         let mut intervals = POLL_INTERVALS.into_iter();
-        // Time by which retries came earlier than polls would have. It is added to the next interval,
-        // so failures never add calls to a wait.
+        // `MAX_FAILURE_PAUSE` can make the pause after a failure shorter than the interval. The
+        // difference is added to the next interval, so failures never add calls to a wait.
         let mut saved = Duration::ZERO;
         loop {
             // Until there is a result, let the call run until the deadline. After that, stop when the
@@ -439,7 +440,7 @@ impl<T: Clone> Scheduler<T> {
 }
 
 impl Limits {
-    /// `limit`, or what comes before it.
+    /// The earliest of `limit` and these times.
     fn at(&self, limit: Instant) -> Instant {
         let end = self.end.map(|end| end.at);
         let silence = self
@@ -468,13 +469,13 @@ impl Failing {
         );
     }
 
-    /// Counts a failed call. Returns whether it is one too many.
+    /// Counts a failed call. Returns whether `MAX_FAILURES_IN_A_ROW` is reached.
     fn call_failed(&mut self) -> bool {
         self.calls = self.calls.saturating_add(1);
         self.calls >= MAX_FAILURES_IN_A_ROW
     }
 
-    /// The given limit, or the end of the longest time without a usable response.
+    /// `limit`, or `MAX_FAILING_TIME` after the start of the failing calls if that is earlier.
     fn limit(&self, limit: Instant) -> Instant {
         self.since
             .map_or(limit, |since| later(since, MAX_FAILING_TIME).min(limit))
@@ -486,13 +487,14 @@ impl Failing {
     }
 }
 
-/// `duration` times a random factor, so that clients that were cut off together do not call together.
+/// `duration` times a random factor, so that clients that lost their connections together do not call
+/// together.
 fn jittered(duration: Duration, factor: std::ops::Range<f64>) -> Duration {
     let width = factor.end - factor.start;
     duration.mul_f64(factor.start + width * fastrand::f64())
 }
 
-/// `instant` plus `duration`. No duration here is long enough to overflow.
+/// `instant` plus `duration`. No duration in this module is long enough to overflow.
 fn later(instant: Instant, duration: Duration) -> Instant {
     instant.checked_add(duration).unwrap_or(instant)
 }

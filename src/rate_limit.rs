@@ -16,9 +16,8 @@ const HOLD_AFTER_CALL: Duration = Duration::from_millis(1100);
 
 /// Limits the calls of one request: at most N calls in any one second, and at most 4 in flight.
 ///
-/// There are N slots. A call holds one slot while it runs and for a second after that. So the next call
-/// in the same slot reaches Chime more than a second later, at whatever moment of its run the first one
-/// arrived.
+/// There are N slots. A call holds one slot while it runs and for `HOLD_AFTER_CALL` after its end. So two
+/// calls in one slot reach Chime more than a second apart, even if the first one arrived at its very end.
 pub(crate) struct RateLimiter {
     in_flight: Semaphore,
     /// When each unused slot becomes free.
@@ -55,7 +54,7 @@ impl RateLimiter {
         }
     }
 
-    /// How long the limiter delays the last of `calls` calls that take no time.
+    /// How long the limiter delays the last of `calls` calls, if each call ends at once.
     pub(crate) fn delay_of(&self, calls: usize) -> Duration {
         let rounds = calls.saturating_sub(1).checked_div(self.calls_per_second);
         let rounds = rounds.and_then(|rounds| u32::try_from(rounds).ok());
@@ -69,7 +68,7 @@ impl RateLimiter {
 
 /// Permission for one call.
 pub(crate) struct Permit<'l> {
-    // Dropped in this order, so a slot is free before a permit is.
+    // Fields are dropped in this order, so the next call with a permit finds a slot.
     _slot: Slot<'l>,
     _in_flight: Result<SemaphorePermit<'l>, AcquireError>,
 }

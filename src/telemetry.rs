@@ -137,7 +137,7 @@ impl RequestMetrics {
             StatusValue::Pending => "PENDING",
             StatusValue::Failed => "FAILED",
             StatusValue::Denied => "DENIED",
-            // Text from outside, which could be anything.
+            // Chime's text is not logged.
             StatusValue::Other(_) => "OTHER",
         };
         count(&mut self.statuses, name);
@@ -231,7 +231,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The current time in RFC 3339, in UTC with `Z`. Without it, Lambda takes every line as INFO.
+/// The current time in RFC 3339, in UTC with `Z`. Without it, Lambda treats every line as INFO.
 fn timestamp() -> Option<String> {
     DateTime::from(SystemTime::now()).fmt(Format::DateTime).ok()
 }
@@ -340,7 +340,7 @@ pub fn report_start_failure(error: &dyn Error) {
     LogLine::error("the function does not start", error.to_string()).write();
 }
 
-/// Logs that the function can no longer reach the Runtime API, and ends.
+/// Logs that the function ends because it can no longer reach the Runtime API.
 pub fn report_runtime_failure(error: &(dyn Error + 'static)) {
     LogLine::error("the Lambda Runtime API failed", without_content(error)).write();
 }

@@ -50,7 +50,7 @@ async fn client(config: &Config) -> Result<ChimeClient, Box<dyn std::error::Erro
     ChimeClient::new(config, &roots, loader).await
 }
 
-/// What the error means, and what to do.
+/// Lines that explain the error and the next step.
 fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) -> Vec<String> {
     let say = |text: &str| vec![text.to_owned()];
     match error.kind() {

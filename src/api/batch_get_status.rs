@@ -163,7 +163,7 @@ fn messages(errors: &mut FieldErrors, body: &str, caller: &Caller) -> Option<Vec
         );
         return None;
     }
-    // Each item is parsed, also after a failed one, because all errors are reported at once.
+    // An item that is not valid does not end the loop, because all errors are reported at once.
     let mut messages = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         messages.extend(message(errors, index, item, caller));

@@ -22,7 +22,7 @@ pub(super) fn allow<'m>(
     methods: impl Iterator<Item = &'m str>,
 ) {
     if matches!(origins, AllowedOrigins::These(_)) {
-        // Also without an origin: a cache must not return a response for one origin to another one.
+        // Set even if the request has no origin, so a cache never reuses the response for one origin.
         response.set("vary", "origin");
     }
     let Some(allowed) = origins.allow(origin) else {

@@ -28,7 +28,7 @@ impl FieldErrors {
         }
     }
 
-    /// Ends parsing: the value, or all errors.
+    /// Ends parsing. Returns the value, or all errors.
     pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
             Some(read) if self.0.is_empty() => Ok(read),
@@ -69,7 +69,7 @@ impl FieldErrors {
         })
     }
 
-    /// Parses `wait`: whole seconds, of any size.
+    /// Parses `wait`: whole seconds. The caller of this function cuts them to the maximum.
     pub(super) fn wait(&mut self, fields: &[Field<'_>]) -> Duration {
         self.field("", fields, "wait", false, |text| {
             if text.bytes().all(|byte| byte.is_ascii_digit()) {

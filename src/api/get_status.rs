@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::polling::Scheduler;
 use crate::problem::Problem;
 
-/// Seconds after which a client should ask again about a pending message, chosen at random.
+/// Seconds after which a client should request a pending message again, chosen at random.
 pub(super) const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 1..=4;
 
 /// A request for the status of one message.

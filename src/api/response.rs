@@ -94,7 +94,7 @@ impl Response {
         Ok(response)
     }
 
-    /// Adds a header. The name is in lower case, and is set once.
+    /// Adds a header. `name` must be in lower case and not set before.
     pub(super) fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
         self.headers.0.push((name, value.into()));
     }

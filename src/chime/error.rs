@@ -34,7 +34,7 @@ pub enum ErrorKind {
     NotPermitted,
     /// There are no AWS credentials to sign the call with.
     NoCredentials,
-    /// Chime failed. The next call may succeed.
+    /// Chime failed, or its response was cut off. The next call may succeed.
     Failure,
     /// Chime is unavailable.
     Unavailable,
@@ -158,7 +158,7 @@ impl ChimeError {
                 "the function has no usable AWS credentials",
             );
         }
-        // There was no response, so this text is about our side of the connection only.
+        // There was no response, so this text cannot quote one.
         Self::new(
             ErrorKind::Unreachable,
             format!("Chime could not be reached: {chain}"),
@@ -179,7 +179,7 @@ impl fmt::Display for ChimeError {
 impl std::error::Error for ChimeError {}
 
 /// The error names that may be logged: Chime's own, and the [common errors][common] of signed AWS APIs.
-/// Any other text in the place of a name comes from outside.
+/// Any other name is not logged, because a proxy could have written it.
 ///
 /// A name with a kind decides, whatever the HTTP status is. The other names leave it to the status.
 ///

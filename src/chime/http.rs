@@ -1,8 +1,8 @@
 //! HTTP connections to Chime: hyper's pool over rustls with ring.
 //!
-//! The SDK's default client has the same parts, but its way to the root certificates and its other
-//! protocols cost a cold start more than everything else in it (`benches/README.md`). And it reads a
-//! response body without limit.
+//! The SDK's default client has the same parts. But it loads the system's root certificates and sets up
+//! further protocols, which is the largest part of a cold start (`benches/README.md`). It also reads
+//! response bodies without a limit.
 
 use std::fmt;
 use std::future::poll_fn;

@@ -39,7 +39,8 @@ pub(super) fn is_app_instance_id(text: &str) -> bool {
     app_instance_id_fault(text).is_none()
 }
 
-/// The same rule without colons: a colon would read as one more field of the ARN.
+/// Checks an app instance id: the rule of [`resource_id_fault`] without colons, because a colon would
+/// separate one more field of the ARN.
 pub(super) fn app_instance_id_fault(text: &str) -> Option<IdFault> {
     if text.contains(':') {
         Some(IdFault::Character(':'))

@@ -137,8 +137,9 @@ fn segments(skeleton: &str) -> impl Iterator<Item = &str> {
     skeleton.splitn(6, ':').flat_map(|field| field.split('/'))
 }
 
-/// The region of a pattern whose placeholders are holes. The outer `None` means that no values could
-/// make it an AppInstanceUser ARN, the inner one that the authorizer decides the region.
+/// The region of a pattern in which `HOLE` replaces each placeholder. The outer `None` means that no
+/// values could make it an AppInstanceUser ARN. The inner `None` means that the authorizer decides the
+/// region.
 fn region_of(skeleton: &str) -> Option<Option<String>> {
     if skeleton.chars().eq([HOLE]) {
         return Some(None);
@@ -226,7 +227,7 @@ pub enum MappingErrorKind {
     NoRoleSession,
     /// The session name that all users of a Cognito identity pool share.
     SharedSession,
-    /// The value is not a legal id. The log does not say why, because that would show the value.
+    /// The value is not a legal id. The log omits the fault, which can contain a character of the value.
     NotAnId(IdFault),
     /// Each value is legal, but the whole is not an AppInstanceUser ARN.
     NotAUserArn,

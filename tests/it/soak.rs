@@ -23,13 +23,13 @@ use crate::support::{request_id, unique_id};
 
 const CALLERS: usize = 16;
 const BATCH: usize = 3;
-/// Shares no divisor with the callers, so each of them goes through the whole mix.
+/// Shares no divisor with `CALLERS`, so each caller sends every kind of request.
 const MIX: usize = 29;
-/// The part of the mix that needs no retries.
+/// The kinds of requests that need no retries.
 const WITHOUT_RETRIES: [usize; 6] = [0, 1, 2, 3, 10, 15];
 /// A limit for a test that hangs. It measures no speed.
 const TIMEOUT: Duration = Duration::from_secs(3600);
-/// Invocations before the first measurement, which fill pools and caches.
+/// Invocations before the first measurement. They fill pools and caches.
 const WARM_UP: usize = 2_000;
 /// Maximum growth in kB.
 const MAX_GROWTH_KB: usize = 1_024;
@@ -95,7 +95,7 @@ async fn soak(callers: usize, trace_ids: TraceIds, leak: usize) {
             env.seed_message(&id(name, caller), &user(&sender(caller)), outcome);
         }
     }
-    // A leak must stand out from the noise of the allocator.
+    // The leak must be larger than the noise of the allocator.
     let invocations = invocations().max(leak * 64);
     let run = async {
         send_all(&env, callers, 0, WARM_UP).await;
@@ -113,7 +113,7 @@ async fn soak(callers: usize, trace_ids: TraceIds, leak: usize) {
         .expect("the run ends");
 }
 
-/// Sends these invocations, each caller's one after the other. Returns when all have a response.
+/// Sends the invocations from `from` to `to`. Callers run at once, each one sends its own in sequence.
 async fn send_all(env: &TestEnv, callers: usize, from: usize, to: usize) {
     let requests = (0..callers).map(|caller| async move {
         for number in (from..to).filter(|number| number % callers == caller) {
@@ -127,8 +127,8 @@ async fn send_all(env: &TestEnv, callers: usize, from: usize, to: usize) {
     futures_util::future::join_all(requests).await;
 }
 
-/// Sends one request of the mix, and checks the whole response. It belongs to this request: it has the
-/// message of this caller with the number of this invocation, or the id of this request.
+/// Sends one request of the mix, and checks the whole response. The ids of the caller and of the
+/// request, or the number in `detail`, prove that the response belongs to this request.
 async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
     let lossy = id("lossy", caller);
     let request = |mut event: Value| async move {
@@ -147,7 +147,7 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
         env.seed_message(&id("new", caller), &user(&sender(caller)), fate);
         json!({"messageId": id("new", caller), "status": "FAILED", "detail": detail})
     };
-    // One at a time, the pauses before retries would take most of the time.
+    // In the sequential mode, the pauses before retries would take most of the time.
     let kind = if callers == 1 {
         WITHOUT_RETRIES[number % WITHOUT_RETRIES.len()]
     } else {
@@ -162,7 +162,7 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
             is_refused((env.send(&event).await, id), 401, "unauthenticated");
         }
         2 => {
-            // Nothing in it says whose it is, but no other request of the mix is answered so.
+            // This event has no id, but no other request of the mix gets this problem.
             let reply = env
                 .send_bytes(format!("[{number}, \"{}\"", unique_id()))
                 .await;
@@ -181,8 +181,8 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
             let answer = lose(vec![Fault::Close, Fault::ResetInHead]).await;
             is_refused(answer, 503, "upstream-unavailable");
         }
-        // Nothing closes a connection behind an answer: another caller's request could meet it, and
-        // with the fault meant for it be lost more often than it is tried.
+        // No fault closes a connection after its response. Another caller's request could reuse that
+        // connection, and would then fail once more than its own faults make it fail.
         10..15 => {
             let new = whats_new();
             let ids = [id("sent", caller), id("new", caller), id("none", caller)];
@@ -234,7 +234,7 @@ struct ProcessFigures {
 }
 
 impl ProcessFigures {
-    /// Measures when every worker waits for work, so no earlier work is going on.
+    /// Measures when every worker waits for an invocation, so no work is unfinished.
     async fn at_rest(env: &TestEnv, callers: usize, invocations: usize) -> Self {
         env.function.polled(invocations + callers).await;
         let process = format!("/proc/{}", env.function.pid());

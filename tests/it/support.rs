@@ -28,8 +28,8 @@ pub fn user_pattern(name: &str) -> String {
     user(&format!("{{{name}}}"))
 }
 
-/// The binary that is tested: cargo's, or the one that `FUNCTION_UNDER_TEST` names, so that what
-/// cargo-lambda built, which ends on a panic, goes through the same tests.
+/// The binary under test: cargo's, or the one that `FUNCTION_UNDER_TEST` names. So the tests also run
+/// against the binary of cargo-lambda, which aborts on a panic.
 pub fn binary() -> PathBuf {
     std::env::var_os("FUNCTION_UNDER_TEST").map_or_else(
         || env!("CARGO_BIN_EXE_chime-message-status").into(),
@@ -37,7 +37,7 @@ pub fn binary() -> PathBuf {
     )
 }
 
-/// The function with the usual template and credentials, and these variables on top of them.
+/// Starts the function with the usual pattern and credentials. `variables` are added, or replace these.
 pub async fn start_function(variables: &[(&str, &str)]) -> FakeLambda {
     let credentials = Options::default().credentials;
     let template = user_pattern("sub");
@@ -50,13 +50,13 @@ pub async fn start_function(variables: &[(&str, &str)]) -> FakeLambda {
     FakeLambda::start(binary(), &all).await.expect("a process")
 }
 
-/// A function and the Chime that it talks to.
+/// A function and the fake Chime that it calls.
 pub struct TestEnv {
     pub chime: FakeChime,
     pub function: FakeLambda,
 }
 
-/// Certificates in a file that is gone after the test.
+/// Temporary file of certificates. Dropping it deletes the file.
 pub struct PemFile(PathBuf);
 
 impl PemFile {
@@ -78,17 +78,17 @@ impl Drop for PemFile {
 }
 
 impl TestEnv {
-    /// With the usual template, over HTTP.
+    /// With the usual variables, over HTTP.
     pub async fn new() -> Self {
         Self::with(&[]).await
     }
 
-    /// With these variables on top of the usual ones.
+    /// With `variables` in addition to the usual ones, over HTTP.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
         Self::of(Options::default(), variables).await
     }
 
-    /// With these variables on top of the usual ones, over HTTPS.
+    /// With `variables` in addition to the usual ones, over HTTPS.
     pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
         let chime = FakeChime::start(options).await.expect("a fake Chime");
         let (url, roots) = (chime.https_url(), PemFile::of(chime.ca_pem().as_bytes()));
@@ -98,7 +98,7 @@ impl TestEnv {
         ];
         all.extend(variables);
         let function = start_function(&all).await;
-        // It has read the roots when it asks for work.
+        // The file is deleted when this returns. The function has read it by its first poll.
         function.polled(1).await;
         Self { chime, function }
     }
@@ -112,7 +112,7 @@ impl TestEnv {
         Self { chime, function }
     }
 
-    /// Alice's usual message, with this fate.
+    /// Seeds the usual message of Alice with the outcome of its flow.
     pub fn put(&self, fate: FlowOutcome) {
         self.seed_message(MESSAGE, &user(ALICE), fate);
     }
@@ -131,7 +131,7 @@ impl TestEnv {
         self.send_bytes(event.to_string()).await
     }
 
-    /// The next request is answered, and rightly.
+    /// Asserts that the next request gets the right status.
     pub async fn assert_works(&self) {
         self.put(FlowOutcome::sent());
         self.send(&get_status(MESSAGE, ""))
@@ -139,7 +139,7 @@ impl TestEnv {
             .assert_status("SENT");
     }
 
-    /// Invokes with Lambda's longest sensible timeout.
+    /// Invokes with 29 s, which is also the timeout of a REST API.
     pub async fn send_bytes(&self, event: impl Into<Vec<u8>>) -> GatewayResponse {
         self.send_within(event, Duration::from_secs(29)).await
     }
@@ -152,7 +152,7 @@ impl TestEnv {
         send_to(&self.function, &event.into(), Some(deadline)).await
     }
 
-    /// Every call that reached Chime, whatever its operation. The warm-up is not one.
+    /// Every call that reached Chime, of any operation. The warm-up is not a call.
     pub fn calls(&self) -> Vec<ChimeRequest> {
         self.chime.calls()
     }
@@ -177,8 +177,8 @@ pub async fn send(function: &FakeLambda, event: &Value) -> GatewayResponse {
     send_to(function, event.to_string().as_bytes(), deadline).await
 }
 
-/// Invokes a function, with Lambda's timeout or without one. Every response of the tests comes through
-/// here, and must be one that `openapi.yaml` describes.
+/// Invokes a function with a deadline, or with one in 1970. Also asserts that `openapi.yaml` describes
+/// the response.
 pub async fn send_to(
     function: &FakeLambda,
     event: &[u8],
@@ -189,7 +189,7 @@ pub async fn send_to(
     reply
 }
 
-/// What the gateway gets back.
+/// The response that the gateway receives.
 #[derive(Debug)]
 pub struct GatewayResponse {
     pub status: u64,
@@ -198,7 +198,7 @@ pub struct GatewayResponse {
 }
 
 impl GatewayResponse {
-    /// Reads what a function returned, and assert_invariants it against what gateways take.
+    /// Reads the response of a function, and asserts that gateways accept it.
     pub fn read(outcome: InvocationResult) -> Self {
         let InvocationResult::Response(bytes) = outcome else {
             panic!("an invocation without a response: {outcome:?}");
@@ -222,7 +222,7 @@ impl GatewayResponse {
         serde_json::from_str(&self.body).expect("a body in JSON")
     }
 
-    /// The name of the problem, when it is a complete problem document.
+    /// The name of the problem. Asserts that the body and the headers of a problem are complete.
     pub fn problem(&self) -> String {
         assert_eq!(
             self.header("content-type"),
@@ -298,7 +298,7 @@ pub fn sample(name: &str) -> Value {
 /// ([RFC 7464](https://www.rfc-editor.org/rfc/rfc7464)).
 const RECORD_SEPARATOR: char = '\u{1e}';
 
-/// The inputs that a fuzzer has found. Each of them reaches code that no other one reaches.
+/// The inputs in the corpus of a fuzzer.
 pub fn corpus(fuzzer: &str) -> Vec<String> {
     let folder = format!("{}/fuzz/corpus/{fuzzer}", env!("CARGO_MANIFEST_DIR"));
     let files = std::fs::read_dir(&folder).expect("a corpus");
@@ -315,7 +315,7 @@ pub fn corpus(fuzzer: &str) -> Vec<String> {
     texts
 }
 
-/// Alice's `GET` through an HTTP API, with this query.
+/// Event of a `GET` by Alice through an HTTP API.
 pub fn get(query: &str) -> Value {
     let mut event = sample("http-api-jwt");
     event["rawQueryString"] = query.into();
@@ -323,7 +323,7 @@ pub fn get(query: &str) -> Value {
     event
 }
 
-/// Alice's `GET` for a message in the usual channel.
+/// Event of a `GET` by Alice for a message in the usual channel. `rest` is appended to the query.
 pub fn get_status(message_id: &str, rest: &str) -> Value {
     get(&format!(
         "channelArn={}&messageId={message_id}{rest}",
@@ -331,7 +331,7 @@ pub fn get_status(message_id: &str, rest: &str) -> Value {
     ))
 }
 
-/// Alice's `POST` through an HTTP API.
+/// Event of a `POST` by Alice through an HTTP API.
 pub fn post(query: &str, body: impl ToString) -> Value {
     let mut event = get(query);
     event["requestContext"]["http"]["method"] = "POST".into();
@@ -369,7 +369,7 @@ pub fn messages(ids: &[&str]) -> Value {
     json!({ "messages": messages })
 }
 
-/// A request id that no other request has, in the form of an HTTP API.
+/// A random UUID, which the function accepts as a request id.
 pub fn unique_id() -> String {
     let random = fastrand::u128(..);
     let group = |shift: u32, digits: u32| (random >> shift) & ((1 << (4 * digits)) - 1);

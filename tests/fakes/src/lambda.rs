@@ -1,5 +1,5 @@
-//! Lambda, as far as a function sees it: the [Runtime API][api] on loopback, and our binary as a
-//! process of its own, with an environment of its own, whose log is read and which can be frozen.
+//! Fake Lambda host: the [Runtime API][api] on loopback, and the function binary as a child process
+//! with its own environment. It reads the log of the process, and can freeze it.
 //!
 //! [api]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
@@ -20,10 +20,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::http::{HttpRequest, HttpResponse, Server, ServerOptions, WireReply};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
-/// How long an invocation may take beyond its deadline before a test gives it up as hung.
+/// How long an invocation may take, whatever its deadline, before a test gives it up as hung.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A function in its environment. Dropping it kills the process.
+/// A running function and its Runtime API. Dropping it kills the process.
 pub struct FakeLambda {
     server: Option<Server>,
     runtime_api: Arc<RuntimeApi>,
@@ -32,7 +32,7 @@ pub struct FakeLambda {
     pid: Pid,
 }
 
-/// What the Runtime API hands out and takes back.
+/// State of the Runtime API: the queued and the running invocations.
 struct RuntimeApi {
     waiting: mpsc::UnboundedSender<PendingInvocation>,
     next: tokio::sync::Mutex<mpsc::UnboundedReceiver<PendingInvocation>>,
@@ -43,7 +43,7 @@ struct RuntimeApi {
 }
 
 struct RunningInvocation {
-    /// Lambda's check that a response belongs to the invocation that it answers. A response must repeat it.
+    /// Must be repeated by the response, so Lambda can check that it belongs to this invocation.
     invocation_id: String,
     result: oneshot::Sender<InvocationResult>,
 }
@@ -72,22 +72,22 @@ struct ProcessLog {
     grown: Notify,
 }
 
-/// What one invocation ended with.
+/// The result of one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvocationResult {
-    /// The function's response, as sent.
+    /// The response of the function, unchanged.
     Response(Vec<u8>),
-    /// An invocation error, as sent.
+    /// An invocation error, unchanged.
     Error(Vec<u8>),
-    /// Nothing: the process is gone, or it took longer than anything may.
+    /// No result: the process ended, the response was lost, or the time was over.
     Nothing,
 }
 
 impl FakeLambda {
-    /// Starts `binary` with these variables, those that Lambda sets, and no others.
+    /// Starts `binary` with `variables` and those that Lambda sets. Inherits no other variable.
     ///
     /// # Errors
-    /// When there is no port, or the binary does not start.
+    /// If there is no free port, or the binary does not start.
     pub async fn start(
         binary: impl AsRef<Path>,
         variables: &[(&str, &str)],
@@ -145,7 +145,7 @@ impl FakeLambda {
         })
     }
 
-    /// Invokes the function, which has until `deadline` from now; `None` is a deadline in 1970.
+    /// Invokes the function with a deadline that is `deadline` from now. `None` is a deadline in 1970.
     pub async fn invoke(
         &self,
         event: impl Into<Vec<u8>>,
@@ -161,7 +161,7 @@ impl FakeLambda {
         self.invoke_traced(event, deadline, &trace_header).await
     }
 
-    /// The same with an X-Ray trace header.
+    /// Invokes the function with an X-Ray trace header.
     pub async fn invoke_traced(
         &self,
         event: impl Into<Vec<u8>>,
@@ -207,30 +207,30 @@ impl FakeLambda {
         *lock(&self.runtime_api.trace_ids) = trace_ids;
     }
 
-    /// Drops the connection of the next responses, instead of accepting them.
+    /// Resets the connection instead of accepting a response, for the next `number` responses.
     pub fn lose_responses(&self, number: usize) {
         self.runtime_api.undelivered.store(number, Ordering::SeqCst);
     }
 
-    /// Waits until the function has asked for an invocation so many times since it was started; the
-    /// first time ends its start-up. Without end, if it never does.
+    /// Waits, without a timeout, until the function has requested its next invocation `times` times
+    /// since its start. The first request ends its initialization.
     pub async fn polled(&self, times: usize) {
         let mut polls = self.runtime_api.polls.subscribe();
-        // The sender lives as long as the runtime_api.
+        // The sender lives as long as `runtime_api`.
         let _ = polls.wait_for(|polls| *polls >= times).await;
     }
 
-    /// All lines that the process has written so far, to either stream.
+    /// All lines that the process has written to stdout and stderr since its start or `forget_log`.
     pub fn log(&self) -> Vec<String> {
         lock(&self.log.lines).clone()
     }
 
-    /// Begins the log anew, so that a long test does not keep all of it.
+    /// Discards the lines so far, so that a long test does not keep all of them.
     pub fn forget_log(&self) {
         lock(&self.log.lines).clear();
     }
 
-    /// The first line that `wanted` likes; waits for it, because a pipe lags behind an answer.
+    /// The first line that matches `wanted`. Waits for it, because a line can arrive after the response.
     pub async fn log_line(
         &self,
         wanted: impl Fn(&str) -> bool,
@@ -246,7 +246,7 @@ impl FakeLambda {
         }
     }
 
-    /// The process.
+    /// The id of the process.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
@@ -254,20 +254,20 @@ impl FakeLambda {
     /// Stops the process as Lambda does between invocations.
     ///
     /// # Errors
-    /// When there is no such process any more.
+    /// If the process no longer exists.
     pub fn freeze(&self) -> io::Result<()> {
         Ok(kill_process(self.pid, Signal::STOP)?)
     }
 
-    /// Lets it go on.
+    /// Continues a frozen process.
     ///
     /// # Errors
-    /// When there is no such process any more.
+    /// If the process no longer exists.
     pub fn thaw(&self) -> io::Result<()> {
         Ok(kill_process(self.pid, Signal::CONT)?)
     }
 
-    /// How the process ended, if it does so in time.
+    /// The exit status of the process, if it ends within `patience`.
     pub async fn exit(&mut self, patience: Duration) -> Option<ExitStatus> {
         tokio::time::timeout(patience, self.child.wait())
             .await
@@ -275,7 +275,7 @@ impl FakeLambda {
             .ok()
     }
 
-    /// Whether the process is still there.
+    /// Whether the process is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -355,12 +355,12 @@ impl ProcessLog {
     }
 }
 
-/// A panic elsewhere leaves nothing here half done.
+/// Ignores poisoning: no change behind these locks can be left half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long something took, with what came of it.
+/// The output of `future`, and how long it took.
 pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let started = Instant::now();
     let outcome = future.await;
