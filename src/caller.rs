@@ -310,6 +310,9 @@ impl<'e> AuthContext<'e> {
             Some(authorizer) => Some(authorizer.as_object().ok_or(NO_AUTHORIZER)?),
             None => None,
         };
+        if context.is_some_and(|context| context.iter().next().is_none()) {
+            return Err(NO_AUTHORIZER);
+        }
         let Some(context) = context.filter(|context| !context.is_empty()) else {
             return Signer::from_v1(non_empty(identity)?).map(Self::Signer);
         };

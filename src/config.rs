@@ -226,7 +226,18 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
                 _ => Err("it must be true or false".to_owned()),
             });
         }
-        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"] {
+        let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING"];
+        let has_endpoint = endpoints
+            .iter()
+            .any(|name| (self.variable)(name).is_some_and(|url| !url.is_empty()));
+        for name in ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"] {
+            let is_true =
+                (self.variable)(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
+            if is_true && has_endpoint {
+                self.fault(name, "the SDK does not support it with a custom endpoint");
+            }
+        }
+        for name in endpoints {
             // Unlike other variables: the SDK uses an empty value as an endpoint, and panics.
             if (self.variable)(name).is_some_and(|url| url.is_empty()) {
                 self.fault(name, "it is empty");
@@ -287,9 +298,22 @@ fn is_origin(text: &str) -> bool {
         && scheme
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b))
-        && !authority.is_empty()
         && authority.bytes().all(is_host_byte)
+        && is_authority(authority)
         && (default_port.is_empty() || !authority.ends_with(default_port))
+}
+
+/// Checks for a host, and a port as browsers write it.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_port = |port: &str| {
+        let number = port.parse::<u16>();
+        number.is_ok_and(|number| number > 0 && number.to_string() == port)
+    };
+    !host.is_empty() && port.is_none_or(is_port)
 }
 
 fn endpoint(text: &str) -> Result<(), String> {
@@ -438,6 +462,10 @@ mod tests {
             "https://*.example",
             "https://a.example,",
             "https://",
+            "https://a.example:",
+            "https://:8443",
+            "https://a.example:99999",
+            "https://a.example:0443",
         ] {
             let variables = [("APP_INSTANCE_USER_ARN", PATTERN), ("ALLOWED_ORIGINS", bad)];
             assert_eq!(faults(&variables), ["ALLOWED_ORIGINS"], "{bad}");

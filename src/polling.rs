@@ -199,7 +199,8 @@ impl<T: Clone> Scheduler<T> {
         let mut last = None;
         let mut reason = CallReason::First;
         let mut backoff = INITIAL_BACKOFF;
-        let mut retried_once = false;
+        let mut has_retried = false;
+        let mut has_reconnected = false;
         for attempt in 1..=self.policy.max_attempts {
             let Some(permit) = self.permit(self.policy.deadline).await else {
                 break;
@@ -209,13 +210,12 @@ impl<T: Clone> Scheduler<T> {
             };
             drop(permit);
             let class = (self.classify)(&result);
-            self.record(reason, &result, class);
+            self.record(&result, class);
             last = Some(result);
             let is_last = match class {
                 RetryClass::Final | RetryClass::Pending | RetryClass::RetryLater => true,
-                RetryClass::RetryOnce | RetryClass::Reconnect => {
-                    std::mem::replace(&mut retried_once, true)
-                }
+                RetryClass::RetryOnce => std::mem::replace(&mut has_retried, true),
+                RetryClass::Reconnect => std::mem::replace(&mut has_reconnected, true),
                 RetryClass::Retryable => false,
             };
             let next = later(Instant::now(), jittered(backoff, 1.0..2.0));
@@ -251,6 +251,8 @@ impl<T: Clone> Scheduler<T> {
         // `MAX_FAILURE_PAUSE` can make the pause after a failure shorter than the interval. The
         // difference is added to the next interval, so failures never add calls to a wait.
         let mut saved = Duration::ZERO;
+        let mut is_called = false;
+        let mut has_reconnected = false;
         loop {
             // Until there is a result, let the call run until the deadline. After that, stop when the
             // wait expires.
@@ -267,14 +269,18 @@ impl<T: Clone> Scheduler<T> {
             self.set_silent_since(|since| Some(since.unwrap_or_else(Instant::now)));
             let limit = failing.limit(limit);
             let Some(result) = self.until(limit, call(reason)).await else {
+                self.record_called(&mut is_called);
                 if failing.is_over() {
-                    self.record_hanging_call(reason);
+                    self.record_hanging_call();
                 }
                 break;
             };
             drop(permit);
             let class = (self.classify)(&result);
-            self.record(reason, &result, class);
+            if class != RetryClass::Reconnect {
+                self.record_called(&mut is_called);
+            }
+            self.record(&result, class);
             let interval = jittered(intervals.next().unwrap_or(LAST_POLL_INTERVAL), 0.9..1.1);
             let interval = interval.saturating_add(std::mem::take(&mut saved));
             let pause = match class {
@@ -286,6 +292,7 @@ impl<T: Clone> Scheduler<T> {
                 }
                 RetryClass::Pending => {
                     failing = Failing::default();
+                    has_reconnected = false;
                     pending = Some(result);
                     reason = CallReason::Poll;
                     interval
@@ -299,9 +306,15 @@ impl<T: Clone> Scheduler<T> {
                     if class.is_failure() && failing.call_failed() {
                         break;
                     }
-                    let pause = interval
-                        .saturating_mul(FAILURE_BACKOFF_FACTOR)
-                        .min(MAX_FAILURE_PAUSE);
+                    let is_quick = class == RetryClass::Reconnect
+                        && !std::mem::replace(&mut has_reconnected, true);
+                    let pause = if is_quick {
+                        jittered(INITIAL_BACKOFF, 1.0..2.0)
+                    } else {
+                        interval
+                            .saturating_mul(FAILURE_BACKOFF_FACTOR)
+                            .min(MAX_FAILURE_PAUSE)
+                    };
                     saved = interval.saturating_sub(pause);
                     pause
                 }
@@ -355,15 +368,15 @@ impl<T: Clone> Scheduler<T> {
     }
 
     /// Records the end of a call, and decides whether the request ends with it.
-    fn record(&self, reason: CallReason, result: &T, class: RetryClass) {
+    fn record(&self, result: &T, class: RetryClass) {
         let mut progress = self.progress();
-        if reason == CallReason::First {
-            progress.not_called = progress.not_called.saturating_sub(1);
-        }
         if class.is_failure() {
             progress.failed(Some(result.clone()));
         } else if class != RetryClass::Reconnect {
-            progress.last_failure = None;
+            // Calls in flight may still succeed after the request has failed.
+            if self.limits.borrow().end.is_none() {
+                progress.last_failure = None;
+            }
             progress.failures_in_a_row = 0;
             self.set_silent_since(|_| None);
         }
@@ -373,12 +386,17 @@ impl<T: Clone> Scheduler<T> {
         self.end_if_due(&progress);
     }
 
-    /// Records a call that was given up because Chime did not respond for too long.
-    fn record_hanging_call(&self, reason: CallReason) {
-        let mut progress = self.progress();
-        if reason == CallReason::First {
+    /// Records that a message was called once. A call on a dead connection does not count.
+    fn record_called(&self, is_called: &mut bool) {
+        if !std::mem::replace(is_called, true) {
+            let mut progress = self.progress();
             progress.not_called = progress.not_called.saturating_sub(1);
         }
+    }
+
+    /// Records a call that was given up because Chime did not respond for too long.
+    fn record_hanging_call(&self) {
+        let mut progress = self.progress();
         progress.failed(None);
         self.end_if_due(&progress);
     }
@@ -934,6 +952,37 @@ mod tests {
             let pending = script(QUICK, &[Pending]);
             let outcome = run(until_any(5), &[failing, pending]).await;
             assert_eq!(outcome.took.as_millis() / 10, 500, "{:?}", outcome.took);
+        });
+    }
+
+    #[test]
+    fn until_any_waits_for_the_retry_after_a_dead_connection() {
+        on_a_paused_clock(async {
+            let decided = script(QUICK, &[Final]);
+            let dead = vec![(Duration::from_secs(2), Reconnect), (QUICK, Final)];
+            let outcome = run(until_any(20), &[decided, dead]).await;
+            assert_eq!(outcome.results[1].result, Some(Final));
+        });
+    }
+
+    #[test]
+    fn a_dead_connection_late_in_a_wait_is_retried() {
+        on_a_paused_clock(async {
+            let mut calls = script(QUICK, &[Pending; 9]);
+            calls.extend([(Duration::from_secs(2), Reconnect), (QUICK, Final)]);
+            let outcome = run(policy(Some(25)), &[calls]).await;
+            assert_eq!(outcome.results[0].result, Some(Final));
+        });
+    }
+
+    #[test]
+    fn a_success_after_the_end_of_a_batch_keeps_its_last_failure() {
+        on_a_paused_clock(async {
+            let mut scripts = vec![script(QUICK, &[RetryOnce]); 20];
+            scripts[3] = script(QUICK + Duration::from_millis(1), &[Final]);
+            let outcome = run(batch(None), &scripts).await;
+            assert_eq!(outcome.results[3].result, Some(Final));
+            assert_eq!(outcome.results[19].result, Some(RetryOnce));
         });
     }
 

@@ -109,6 +109,7 @@ impl ChimeError {
     }
 
     fn from_response(status: u16, name: Option<&str>) -> Self {
+        let name = name.filter(|name| !name.is_empty());
         let known = NAMES.iter().find(|(known, _)| name == Some(known));
         let kind = match (known, status) {
             (Some((_, Some(kind))), _) => *kind,
@@ -283,6 +284,7 @@ mod tests {
                 ErrorKind::Unavailable,
             ),
             (400, None, ErrorKind::Unusable),
+            (403, Some(""), ErrorKind::Unusable),
             (401, None, ErrorKind::Unusable),
             (403, None, ErrorKind::Unusable),
             (404, None, ErrorKind::Unusable),
