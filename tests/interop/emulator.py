@@ -37,6 +37,8 @@ def emulator(at, credentials, user_arn, **more):
     variables = environment(
         **{
             "APP_INSTANCE_USER_ARN": user_arn,
+            # The role of events/function-url-iam.json.
+            "SESSION_ROLE_ARN": "arn:aws:iam::111122223333:role/chat-user",
             "ALLOWED_ORIGINS": ORIGIN,
             "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING": at.chime,
             "AWS_SHARED_CREDENTIALS_FILE": str(credentials),

@@ -63,7 +63,7 @@ def within(seconds, attempt):
 
 def environment(**variables):
     """Ours, without what somebody has set up for AWS or the function; and these."""
-    theirs = re.compile(r"AWS_|CHIME_|APP_INSTANCE_USER_ARN$|ALLOWED_ORIGINS$|MAX_WAIT_SECONDS$")
+    theirs = re.compile(r"AWS_|CHIME_|APP_INSTANCE_USER_ARN$|SESSION_ROLE_ARN$|ALLOWED_ORIGINS$|MAX_WAIT_SECONDS$")
     kept = {name: value for name, value in os.environ.items() if not theirs.match(name)}
     loopback = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     nobody = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
