@@ -21,7 +21,7 @@ def build_driver():
 
 
 def measure(*arguments):
-    """What the driver has measured."""
+    """The figures that the driver prints."""
     command = [TARGET / "release/driver", *map(str, arguments)]
     run = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=3600)
     return json.loads(run.stdout)

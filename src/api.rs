@@ -27,8 +27,7 @@ use crate::rate_limit::RateLimiter;
 use crate::telemetry::{Record, RequestMetrics, TraceId};
 use routes::Target;
 
-/// Maximum time for a response. A REST API gives up after 29 s, which start before the function is
-/// invoked.
+/// Maximum time for a response. A REST API gives up after 29 s, counted from before the invocation.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(28);
 /// Time before Lambda's deadline that is kept for the response to reach the gateway.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
@@ -41,7 +40,7 @@ pub struct App {
     has_responded: AtomicBool,
 }
 
-/// What the Runtime API says about one invocation.
+/// One invocation, as the Runtime API reports it.
 pub struct Invocation<'i> {
     /// Lambda's id of the invocation.
     pub request_id: &'i str,
@@ -161,7 +160,7 @@ impl RequestContext<'_> {
             max_attempts: self.app.chime.max_attempts(),
             is_batch: false,
             wait: (!wait.is_zero()).then(|| Wait {
-                until: self.at_latest(wait),
+                expires_at: self.at_latest(wait),
                 ends_with_first,
             }),
         }
@@ -235,7 +234,7 @@ fn deadline(now: Instant, lambda_deadline: u64) -> Instant {
     now.checked_add(budget).unwrap_or(now)
 }
 
-/// The method, if HTTP defines it. Other text comes from outside and is not logged.
+/// The method, if HTTP defines it. Any other text is the caller's, so it is not logged.
 fn known_method(method: &str) -> &'static str {
     const METHODS: [&str; 9] = [
         "GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT",
@@ -250,7 +249,7 @@ fn known_method(method: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    /// How long an answer may take, when Lambda gives up at `deadline`.
+    /// How long a response may take if Lambda gives up at `lambda_deadline`.
     fn budget(lambda_deadline: u64) -> Duration {
         let now = Instant::now();
         deadline(now, lambda_deadline).duration_since(now)

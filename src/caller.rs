@@ -24,7 +24,7 @@ use crate::json::{Json, Members};
 /// Placeholder for the session name of an IAM role. It needs `SESSION_ROLE_ARN`.
 pub(crate) const ROLE_SESSION_NAME: &str = "roleSessionName";
 const COGNITO_IDENTITY_ID: &str = "cognitoIdentityId";
-/// Keys that a gateway adds beside the `claims` object.
+/// Keys that a gateway writes: the `claims` object, and the keys beside it.
 const GATEWAY_KEYS: [&str; 3] = ["claims", "scopes", "integrationLatency"];
 
 /// The operator's rule that maps an identity to an AppInstanceUser.
@@ -305,7 +305,7 @@ impl<'e> AuthContext<'e> {
         {
             return Err(AMBIGUOUS);
         }
-        // Without an authorizer, gateways send none, an empty object, or one with null members.
+        // Without an authorizer, gateways send no object, an empty one, or one whose members are null.
         let context = match authorizer {
             Some(authorizer) => Some(authorizer.as_object().ok_or(NO_AUTHORIZER)?),
             None => None,

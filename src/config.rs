@@ -10,7 +10,7 @@ use lambda_http::http::Uri;
 use crate::caller::UserMapping;
 use crate::domain::{SessionRole, UserArnPattern};
 
-/// The environment variables that configure the function. Lambda's own are not among them.
+/// The environment variables that configure the function, without those that only Lambda sets.
 pub const VARIABLES: &[&str] = &[
     "APP_INSTANCE_USER_ARN",
     "SESSION_ROLE_ARN",
@@ -238,7 +238,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
             }
         }
         for name in endpoints {
-            // Unlike other variables: the SDK uses an empty value as an endpoint, and panics.
+            // The SDK would use an empty value as the endpoint, and panic.
             if (self.variable)(name).is_some_and(|url| url.is_empty()) {
                 self.fault(name, "it is empty");
             } else {

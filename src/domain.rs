@@ -1,7 +1,7 @@
 //! Validated types for users, channels, messages and statuses. No HTTP, no JSON, no SDK.
 //!
-//! The rules come from the [Amazon Chime SDK messaging API reference][api]. An id that passes here can
-//! be put into a path of the API without changing which resource is meant.
+//! The rules come from the [Amazon Chime SDK messaging API reference][api]. A valid id
+//! cannot change the structure of a request path that contains it.
 //!
 //! [api]: https://docs.aws.amazon.com/chime-sdk/latest/APIReference/API_messaging-chime_GetChannelMessageStatus.html
 

@@ -80,7 +80,7 @@ pub async fn run(app: App) -> Result<(), Error> {
 /// The payload of an invocation, if it is JSON.
 ///
 /// Deserializing never fails. lambda_runtime reports a payload that it cannot read as an invocation
-/// error, which a gateway turns into a 502 without a body. `None` gets a problem instead, like every
+/// error, which a gateway turns into its own 5xx response. `None` gets a problem instead, like every
 /// other payload that is not a gateway event.
 struct Payload(Option<Box<RawValue>>);
 

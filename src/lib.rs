@@ -23,8 +23,8 @@
 //! | [`problem`] | problem types: names, status codes, texts |
 //! | [`telemetry`] | one log record per request |
 //!
-//! Inner modules never import outer ones: `domain`, `polling` and `rate_limit` know neither HTTP nor JSON,
-//! and only `chime` knows the SDK for Chime.
+//! These modules have no import cycles. `domain`, `polling` and `rate_limit` know neither HTTP nor JSON.
+//! Only `chime` knows the SDK for Chime.
 
 pub mod api;
 pub mod caller;

@@ -1,7 +1,7 @@
 //! Problem types ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): the only table of problem names and
 //! HTTP status codes.
 //!
-//! The body of a problem has a safe sentence. The cause goes into the log.
+//! The body of a problem never contains the cause, which goes into the log.
 
 use std::ops::RangeInclusive;
 

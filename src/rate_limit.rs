@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep_until};
 
 /// Maximum number of calls in flight for one request.
 const MAX_IN_FLIGHT: usize = 4;
-/// How long a call still counts after it has ended. One second, and a margin: what counts is when calls
-/// arrive at Chime, and a call that was given up may still be on its way.
+/// How long a call still counts after its end: one second and a margin. Chime counts calls when they
+/// arrive, and a call that was given up may still be on its way.
 const HOLD_AFTER_CALL: Duration = Duration::from_millis(1100);
 
 /// Limits the calls of one request: at most N calls in any one second, and at most 4 in flight.
 ///
 /// There are N slots. A call holds one slot while it runs and for `HOLD_AFTER_CALL` after its end. So two
-/// calls in one slot reach Chime more than a second apart, even if the first one arrived at its very end.
+/// calls in one slot reach Chime more than a second apart, even if the first one arrives only when it ends.
 pub(crate) struct RateLimiter {
     in_flight: Semaphore,
     /// When each unused slot becomes free.
@@ -38,8 +38,8 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until a call may start. First come, first served. The call counts until the permit is
-    /// dropped.
+    /// Waits until a call may start. First come, first served. The permit must be dropped when
+    /// the call ends.
     pub(crate) async fn acquire(&self) -> Permit<'_> {
         // The semaphore is never closed, so this cannot fail.
         let in_flight = self.in_flight.acquire().await;

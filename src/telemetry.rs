@@ -1,8 +1,8 @@
 //! One log record per request: a line of JSON that is also a CloudWatch [embedded metric format][emf]
 //! document, so counts and latencies become metrics without an agent.
 //!
-//! There is no `tracing` subscriber. At their debug levels, the SDK and its HTTP client log headers, with
-//! bearer and signature among them.
+//! There is no `tracing` subscriber. At their debug levels, the SDK and its HTTP client log headers,
+//! including bearer and signature.
 //!
 //! [emf]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
@@ -93,7 +93,7 @@ impl<'t> TraceId<'t> {
     }
 }
 
-/// What is counted while a request is served, about one message or many.
+/// Data for the record, collected while a request is served.
 #[derive(Default)]
 pub(crate) struct RequestMetrics {
     /// The gateway and the authorizer.

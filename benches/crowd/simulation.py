@@ -1,6 +1,6 @@
 """Simulation of a crowd of users who reconnect at once and request the status of their messages.
 
-Pure: assumptions in, an outcome out, no files, no clock. All times are in seconds.
+Pure: it turns assumptions into an outcome, without files or a clock. All times are in seconds.
 """
 
 import heapq
@@ -20,7 +20,7 @@ class Assumptions:
     # The crowd.
     users: int = assumption(100_000, "users who lost their WebSocket")
     reconnect_seconds: float = assumption(60, "reconnects are spread evenly over this time")
-    jitter_seconds: float = assumption(3, "longest pause of a client between its reconnect and its request")
+    jitter_seconds: float = assumption(3, "longest random pause of a client between its reconnect and its request")
     messages_min: int = assumption(1, "fewest messages of a user")
     messages_max: int = assumption(20, "most messages of a user")
     pending_share: float = assumption(0.1, "share of messages that are PENDING at the first request")
@@ -39,8 +39,8 @@ class Assumptions:
     gateway_burst: float = assumption(5_000, "requests that the gateway lets through at once")
     # Lambda.
     concurrency: int = assumption(1_000, "environments that the account may have for this function")
-    scaling: float = assumption(1_000, "new environments in 10 s (refilled all the time, never more than this)")
-    environment_seconds: float = assumption(0.15, "time that Lambda needs to create an environment, before our code")
+    scaling: float = assumption(1_000, "new environments in 10 s (token bucket: this size, refilled continuously)")
+    environment_seconds: float = assumption(0.15, "time that Lambda needs to create an environment, before our code starts")
     core_share: float = assumption(1 / 14, "share of a core that a 128 MB function has")
     # Managed Instances: environments that run before the crowd comes; 0 is standard Lambda.
     managed_environments: int = assumption(0, "Managed Instances environments (0: standard Lambda)")
@@ -48,21 +48,21 @@ class Assumptions:
     managed_cores: float = assumption(1, "vCPUs of one Managed Instances environment")
     # The function.
     start_cpu: float = assumption(0.0038, "CPU time of a cold start, first response included")
-    call_cpu: float = assumption(0.00021, "CPU time of each further call and its share of the request")
+    call_cpu: float = assumption(0.00021, "CPU time of each further call, with its share of the request")
     calls_per_second: int = assumption(5, "calls to Chime in any second by one request")
     calls_in_flight: int = assumption(4, "calls to Chime at once by one request")
-    slot_seconds: float = assumption(1.1, "how long the rate limiter counts a call after its end")
+    slot_seconds: float = assumption(1.1, "seconds for which the rate limiter counts a call after its end")
     poll_intervals: tuple = assumption(
         (0.2, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.8, 2.2, 2.5, 2.8, 3.1), "pauses between the polls of a wait"
     )
-    failures_in_a_row: int = assumption(3, "failed calls after which the rest of a batch is given up")
+    failures_in_a_row: int = assumption(3, "failed calls in a row after which the rest of a batch is not called")
     # Chime.
-    call_seconds: float = assumption(0.05, "how long Chime takes for a call")
+    call_seconds: float = assumption(0.05, "seconds that Chime takes for a call")
     chime_user_quota: int = assumption(10, "calls a second that Chime accepts for one user")
     chime_account_quota: float = assumption(math.inf, "calls a second that Chime accepts for the account")
     # The run.
-    seed: int = assumption(1, "of the random numbers")
-    horizon: float = assumption(900, "where the simulation stops")
+    seed: int = assumption(1, "seed of the random numbers")
+    horizon: float = assumption(900, "second at which the simulation stops")
 
 
 class Bucket:
@@ -90,9 +90,9 @@ class Served:
 
 
 def serve(decisions, wait, a, draw=None, accepts=lambda at: True):
-    """One request about messages that are decided so many seconds after its start (0: already).
+    """One request for messages that are decided at these seconds after its start (0: already).
 
-    `draw` gives random numbers from 0 to 1 and `accepts` tells whether Chime takes a call at that time.
+    `draw` returns random numbers from 0 to 1. `accepts` returns whether Chime accepts a call at that time.
     """
     ready = [(0.0, index, 0) for index in range(len(decisions))]
     slots, running, calls, undecided = [0.0] * a.calls_per_second, [], [], []
@@ -204,7 +204,7 @@ class Outcome:
 
     @property
     def cores_used(self):
-        """Of the Managed Instances' vCPUs, the share that the busiest second needs."""
+        """The share of the Managed Instances' vCPUs that the busiest second needs."""
         a = self.assumptions
         cores = a.managed_environments * a.managed_cores
         return max(self.calls.values(), default=0) * a.call_cpu / cores if cores else math.nan

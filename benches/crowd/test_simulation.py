@@ -76,7 +76,7 @@ class Crowd(unittest.TestCase):
     def test_lambda_adds_one_thousand_environments_at_once_and_then_one_hundred_a_second(self):
         o = crowd(users=1_500, concurrency=5_000)
         self.assertEqual((o.environments, o.lambda_throttled[0]), (1_000, 500))
-        # Of 20 s waits nothing is given back: 1,000 at first, and 100 in each of the next 10 s.
+        # No wait of 20 s ends in this time: 1,000 environments at first, and 100 in each of the next 10 s.
         held = dict(pending_share=1, decision_min=900, decision_max=900, wait_first=20)
         o = crowd(users=20_000, reconnect_seconds=10, concurrency=5_000, horizon=10, **held)
         self.assertAlmostEqual(o.environments, 2_000, delta=2)
@@ -88,7 +88,7 @@ class Crowd(unittest.TestCase):
     def test_the_gateway_lets_its_burst_through_and_then_its_rate(self):
         o = crowd(users=150, gateway_burst=100, gateway_rate=10, horizon=0.4)
         self.assertEqual(o.gateway_rejected[0], 50)
-        # All 50 come again within the second, in which the bucket gets 10 more tokens.
+        # All 50 retry within the second, in which the bucket gets 10 more tokens.
         o = crowd(users=150, gateway_burst=100, gateway_rate=10, horizon=1)
         self.assertAlmostEqual(o.requests[0] - o.gateway_rejected[0], 109, delta=1)
 

@@ -69,7 +69,7 @@ def percentile(values, percent):
 
 
 def package(bootstrap):
-    """The zip that Lambda wants: one executable file."""
+    """The zip that Lambda expects: one executable file."""
     entry = zipfile.ZipInfo("bootstrap")
     entry.external_attr, entry.compress_type = 0o755 << 16, zipfile.ZIP_DEFLATED
     buffer = io.BytesIO()
@@ -114,7 +114,7 @@ class Deployment:
         return self
 
     def __exit__(self, *_):
-        """Goes on after a failure, so that as little as possible is left; reports it at the end."""
+        """Continues after a failure, to delete as much as possible, and reports it at the end."""
         failures = []
         while self.undo:
             try:

@@ -152,7 +152,7 @@ def await_start(server, url):
 
 
 class Session:
-    """boto3's session, for the emulator. That returns no log of such functions, so the recorded one is added."""
+    """boto3's session for the emulator. The emulator returns no log of such functions, so the recorded one is added."""
 
     def __init__(self, url):
         self.url = url

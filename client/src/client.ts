@@ -102,7 +102,7 @@ export class MessageStatusClient {
   ): Promise<MessageStatusResult[]> {
     const results: MessageStatusResult[] = [];
     let rest = [...messages.entries()];
-    // One after the other: they share the user's quota at Chime with sending.
+    // One after the other, because sending messages uses the same quota of the user at Chime.
     while (rest.length) {
       let batch = rest.slice(0, BATCH_SIZE);
       try {
@@ -114,7 +114,7 @@ export class MessageStatusClient {
         // One malformed message does not fail the others: they are requested again without it.
         const malformed = batch.filter((_, i) => JSON.stringify(problem.errors).includes(`"messages[${i}]`));
         if (malformed.length) batch = malformed;
-        // A throttle or an invalid token would refuse the next request too.
+        // After a throttle or a refused token, the next request would also fail.
         else if (problem.status !== 400) batch = rest;
         for (const [index, { messageId }] of batch) results[index] = { messageId, problem };
       }
@@ -139,7 +139,7 @@ export class MessageStatusClient {
           if (result.status !== 'PENDING') resolve(result);
           last = result;
         } else if (!result.problem.retryable) {
-          // The endpoint sees that a message is gone within one request, the client across requests.
+          // The endpoint knows only the statuses of one request, the client those of earlier requests.
           if (last && result.problem.problem === 'message-not-found') {
             Object.assign(result.problem, { problem: 'message-gone', status: 410 });
           }
@@ -153,7 +153,7 @@ export class MessageStatusClient {
   }
 }
 
-/** The parameters of the message. The endpoint refuses what else the object may have. */
+/** The parameters of the message, without other members, because the endpoint rejects these. */
 function parameters({ channelArn, messageId, subChannelId }: Message): Record<string, string> {
   return { channelArn, messageId, ...(subChannelId !== undefined && { subChannelId }) };
 }
@@ -162,7 +162,7 @@ function waiting(wait = 0, until?: string): Record<string, string> {
   return wait >= 1 ? { wait: `${Math.floor(wait)}`, ...(until && { until }) } : {};
 }
 
-/** The endpoint's response about a message. Another response has another message, or none. */
+/** Reads the endpoint's response about a message. Any other response becomes a problem. */
 function read(json: unknown, { messageId }: Message, retryAfter?: number): MessageStatusResult {
   const item = members(json);
   const status = text(item.status);

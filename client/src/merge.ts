@@ -18,7 +18,7 @@ export interface Update {
   at: number;
 }
 
-/** What is known about a message. A response of the endpoint is one too. */
+/** What is known about a message. A response of the endpoint can be used as one. */
 export interface MessageState {
   messageId: string;
   /**
@@ -34,8 +34,7 @@ type Dated = { status: Status; detail?: string; at?: number };
 
 // From weak to strong. A status that is not listed ranks right above PENDING.
 const MESSAGE = ['PENDING', 'GONE', 'FAILED', 'DENIED', 'SENT'];
-// Of two results with one date the refusal is the later one: a message that is not sent cannot be
-// updated.
+// Of two results with the same date, the refusal is later: a message that is not sent cannot be updated.
 const UPDATE = ['PENDING', 'SENT', 'FAILED', 'DENIED'];
 
 /**
@@ -73,7 +72,7 @@ export function outcome({ status, detail }: Dated): { status: Status; detail?: s
   return { status, ...(detail && { detail }) };
 }
 
-/** The latest, then the highest rank. What follows in the key only makes the order total. */
+/** The latest state, then the one with the highest rank. The rest of the key only makes the order total. */
 function strongest(ranks: string[], states: (Dated | undefined)[]): Dated | undefined {
   const key = ({ status, detail, at }: Dated) =>
     [at ?? 0, ranks.includes(status) ? ranks.indexOf(status) : 0.5, status, detail ?? ''] as const;

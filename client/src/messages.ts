@@ -51,7 +51,7 @@ export function messageFromWebSocket(event: WebSocketMessage): MessageState | un
   return event?.type === DETAILS ? undefined : read(event)[0]?.state;
 }
 
-/** All that an event of the WebSocket, or a response of Chime or the endpoint, says about messages. */
+/** Reads what an event of the WebSocket, or a response of Chime or the endpoint, says about messages. */
 export function read(source: unknown): Reading[] {
   const { type, payload } = members(source);
   if (payload === undefined) return readRecord(source);

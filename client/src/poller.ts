@@ -40,13 +40,13 @@ const MAX_PAUSE = 30_000;
 const MAX_RETRY_AFTER = 3_600_000;
 /** Milliseconds until a pending message is requested again, before jitter. */
 const PENDING_PAUSE = 2000;
-/** Most milliseconds until then, unless the endpoint says more. */
+/** Most milliseconds of that pause, unless the endpoint's retry-after is longer. */
 const MAX_PENDING_PAUSE = 60_000;
-/** A request takes along messages that are due within this time. */
+/** A request includes messages that are due within this many milliseconds. */
 const EARLY = 5000;
-/** The wait while messages are new. Others often follow soon and would have to wait for the end. */
+/** Milliseconds of a wait for new messages. More often follow soon, and must wait until it ends. */
 const SHORT_WAIT = 3000;
-/** The longest wait that an endpoint can be set up for. The endpoint cuts it to its own limit. */
+/** Milliseconds of the longest wait that an endpoint can allow. It cuts waits to its own maximum. */
 const MAX_WAIT = 25_000;
 
 /**
@@ -75,7 +75,7 @@ export function createPoller(
   const update = () => {
     if (request) {
       const { batch, wait } = request;
-      // A new message is not kept waiting by a long wait for others.
+      // A long wait is canceled if another message is due.
       if (wait <= SHORT_WAIT || overdue().every((poll) => batch.includes(poll))) return;
       cancel(now());
     }
@@ -91,7 +91,7 @@ export function createPoller(
     timeoutAt = Infinity;
     if (!overdue().length) return update();
     const batch = overdue(EARLY).slice(0, BATCH_SIZE);
-    // Others are not kept waiting.
+    // The wait ends when another message is due.
     const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
     const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
     const wait = waits ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, ...limits)) : 0;
@@ -106,7 +106,7 @@ export function createPoller(
       // What the token function threw is not retryable either.
       .catch((problem): MessageStatusResult[] => messages.map(({ messageId }) => ({ messageId, problem })));
     if (request !== current) return;
-    // From here on it is over, and `onResult` cannot cancel it.
+    // The request is over. With a wait of 0, `update` in `onResult` does not cancel it.
     current.wait = 0;
     const isEarly = results.some(({ status, problem }) => (problem ? !problem.retryable : status !== 'PENDING'));
     batch.forEach((poll, i) => {

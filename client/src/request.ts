@@ -29,7 +29,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
   let isRefreshing = false;
   let refresh: Promise<string> | undefined;
 
-  /** `refused` is the number of refreshes before the request that was refused. */
+  /** `refused` is the number of refreshes before the refused request, if one was refused. */
   const authorization = async (refused: number | undefined) => {
     // One refresh serves all requests that were refused together.
     if (refused === refreshes) {
@@ -46,7 +46,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
   const receive = async (url: string, init: RequestInit, signal: AbortSignal, attempt: Attempt) => {
     let retryAfter: number | undefined;
     const receiveText = async (signal: AbortSignal) => {
-      // Not as a method: browsers refuse that.
+      // Browsers reject a call of `fetch` as a method of another object.
       const fetch = options.fetch ?? globalThis.fetch;
       const response = await fetch(url, { ...init, signal });
       attempt.status = response.status;
@@ -68,7 +68,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
     // React Native's URLSearchParams lacks most methods.
     const search = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
     const url = base + (search && (base.includes('?') ? '&' : '?') + search);
-    // Around all of it, because the token function knows no signal.
+    // Also around the token function, which gets no signal.
     return cancellable(signal, async (signal) => {
       for (let refused: number | undefined; ; ) {
         const before = refreshes;

@@ -37,7 +37,7 @@ const MAX_PAUSE = 60_000;
 interface Entry {
   readonly poll: Poll;
   state?: MessageState | undefined;
-  /** Chime said that it is or was pending. */
+  /** Chime has reported a status of it. If Chime then does not find it, it is gone. */
   isConfirmed: boolean;
   /** It was pending while the WebSocket was live, which should report the result. */
   isWatched: boolean;
@@ -49,7 +49,7 @@ interface Entry {
   connection?: number | undefined;
 }
 
-/** The status of messages, from the WebSocket and, when that cannot know, from the endpoint. */
+/** Tracks the status of messages: from the WebSocket, and from the endpoint when the WebSocket missed it. */
 export class MessageTracker {
   readonly #storage: TrackerStorage | undefined;
   readonly #poller: Poller;
@@ -65,7 +65,7 @@ export class MessageTracker {
 
   constructor({ client, storage, onChange }: MessageTrackerOptions) {
     this.#storage = storage;
-    // Requests with pauses cost less Lambda time than those that wait, and pauses can follow the WebSocket.
+    // Requests without a wait cost less Lambda time, and the pauses depend on whether the WebSocket is live.
     this.#poller = createPoller(client, false);
     if (onChange) this.#listeners.add(onChange);
     this.#load();
@@ -109,7 +109,7 @@ export class MessageTracker {
   }
 
   #setLive(isLive: boolean): void {
-    // While it is down, further attempts to connect change nothing.
+    // While the WebSocket is down, further attempts to connect change nothing.
     if (!isLive && !this.#isLive) return;
     this.#isLive = isLive;
     for (const entry of this.#entries.values()) {
@@ -139,7 +139,7 @@ export class MessageTracker {
       }
       entry.isConfirmed ||= isConfirmed;
       const { update: known, ...rest } = entry.state ?? state;
-      // Chime may give a pending update the date of the message as it was. Then the order of arrival decides.
+      // A pending update can have the date of the version before it. Then the order of arrival decides.
       const isLater = update && connection && connection === entry.connection && update.at === known?.at;
       if (update) entry.connection = connection;
       this.#set(entry, merge(isLater ? rest : entry.state, state));
@@ -210,7 +210,7 @@ export class MessageTracker {
     let surplus = entries.filter((entry) => !isPending(entry)).length - MAX_STORED;
     const stored = entries.filter((entry) => isPending(entry) || surplus-- <= 0);
     const items = stored.map(({ poll: { message }, state, isConfirmed }) => ({ message, state, isConfirmed }));
-    // A full or forbidden storage: a reload loses the state.
+    // If the storage is full or forbidden, a reload loses the state.
     (async () => this.#storage?.setItem(KEY, JSON.stringify(items)))().catch(() => {});
   }
 

@@ -1,4 +1,4 @@
-//! `--call`: calls Chime, and explains its errors to the person who sets this up.
+//! `--call`: calls Chime, and explains its errors to the operator.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn not_permitted(
             "IAM does not let these credentials call. They need chime:GetChannelMessageStatus on both".into(),
             format!("  {}", user.as_str()),
             format!("  {}", message.channel.as_str()),
-            "and no boundary or SCP against it. The function's own role needs it on".into(),
+            "No permissions boundary or SCP may deny it. The function's own role needs it on".into(),
             format!("  {}/user/* and …/channel/*", user.app_instance()),
         ],
         Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed") => {

@@ -156,7 +156,7 @@ fn unmapped(error: &MappingError, identity: &Identity<'_>) -> String {
             let place = place.saturating_add(1);
             format!(
                 "Character {place} of the value of {{{name}}} is {character:?}, which is not allowed \
-                 there. Allowed are ASCII letters and digits and - _ . @, in a user id also :"
+                 there. Allowed are ASCII letters, digits and - _ . @ (in a user id, also :)"
             )
         }
         MappingErrorKind::NotAnId(IdFault::Ends) if value.is_empty() => {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::tokens::Issuer;
 use crate::user_arn;
 
-/// What Lambda's own limit would be.
+/// The function's timeout on Lambda.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 
 /// The gateway, and the parts that it calls.
@@ -87,7 +87,7 @@ impl Gateway {
         }
     }
 
-    /// Calls the function as Lambda does, and unpacks what it answers.
+    /// Calls the function as Lambda does, and converts its response to HTTP.
     async fn invoke(
         &self,
         request: &HttpRequest,
@@ -112,7 +112,7 @@ impl Gateway {
     }
 
     /// Sends a message, as a front end does with Chime itself. The query chooses its outcome, the body
-    /// is its text. The answer is only the message's id, so a shell can keep it.
+    /// is its text. The response is only the message's id, so a shell variable can hold it.
     async fn send(&self, request: &HttpRequest, claims: &Map<String, Value>) -> HttpResponse {
         let query: Map<String, Value> = form_urlencoded::parse(request.query().as_bytes())
             .map(|(name, value)| {
@@ -151,9 +151,9 @@ fn now() -> Duration {
         .unwrap_or_default()
 }
 
-/// The event that an HTTP API makes of a request.
+/// The event that an HTTP API makes from a request.
 fn event(request: &HttpRequest, claims: Option<Map<String, Value>>, request_id: &str) -> Value {
-    // The gateway decodes the path, and joins what is given more than once.
+    // The gateway decodes the path, and joins repeated headers and parameters.
     let path = percent_encoding::percent_decode_str(request.path()).decode_utf8_lossy();
     let headers = joined(
         request

@@ -112,7 +112,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let gateway = format!("http://{}", server.addr());
     // A real page gets its user's token from a login. This one shows two users, and their tokens are
-    // valid for this process only. Tests also read where the fake Chime is.
+    // valid for this process only. Tests also read the URLs of the fake Chime.
     let json = json!({
         "gateway": gateway,
         "chime": { "http": fake.http_url(), "https": fake.https_url(), "ca": fake.ca_pem() },
@@ -164,8 +164,7 @@ fn origins(page: u16) -> String {
     }
 }
 
-/// The function's environment: our own variables where they have a meaning here, and what Lambda
-/// would set.
+/// The function's environment: fixed values, and the variables of this process that have an effect here.
 fn variable(name: &str, origins: &str) -> Option<OsString> {
     match name {
         "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),

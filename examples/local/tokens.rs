@@ -1,5 +1,5 @@
-//! Tokens as a user pool or another OpenID Connect issuer gives them, signed with a key that lives
-//! as long as the process.
+//! Tokens like those of a user pool or another OpenID Connect issuer. The signing key lives as long as
+//! the process.
 
 use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "chat";
-/// Long enough for an afternoon.
 const LIFETIME_SECONDS: u64 = 12 * 60 * 60;
 
 /// Makes tokens and checks them.
@@ -52,7 +51,7 @@ impl Issuer {
         )?)
     }
 
-    /// The claims of a token that is ours, in force, and meant for us.
+    /// The claims of a token, if its signature, expiry, issuer and audience are valid.
     pub fn verify(&self, token: &str) -> Option<Map<String, Value>> {
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_issuer(&[ISSUER]);

@@ -21,14 +21,14 @@ use tokio::runtime::{Builder, Runtime};
 const APP_INSTANCE: &str =
     "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
 
-/// The function, and the Chime that it talks to: real ones, over loopback.
-struct World {
+/// The function's code, and the fake Chime that it calls over loopback.
+struct FuzzEnv {
     runtime: Runtime,
     chime: FakeChime,
     app: App,
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+static ENV: LazyLock<FuzzEnv> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -62,7 +62,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             .expect("a client");
         (chime, App::new(config, client, "fuzz".to_owned()))
     });
-    World {
+    FuzzEnv {
         runtime,
         chime,
         app,
@@ -72,23 +72,21 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 fuzz_target!(|events: &str| events.split('\u{1e}').for_each(respond));
 
 fn respond(event: &str) {
-    let world = &*WORLD;
-    world.chime.forget_calls();
+    let env = &*ENV;
+    env.chime.forget_calls();
     let invocation = Invocation {
         request_id: "fuzz",
         trace_header: None,
         deadline: 0,
     };
-    let response = world
-        .runtime
-        .block_on(world.app.respond(event, &invocation));
-    well_formed(&response);
+    let response = env.runtime.block_on(env.app.respond(event, &invocation));
+    assert_well_formed(&response);
     // Half of a surrogate pair in a string that the function ignores fails in serde_json.
     let Ok(value) = serde_json::from_str::<Value>(event) else {
         return;
     };
     let authorized = authorized(&value, "sub").map(|sub| format!("{APP_INSTANCE}/user/{sub}"));
-    for call in world.chime.calls() {
+    for call in env.chime.calls() {
         assert_eq!(call.bearer, authorized);
         assert!(
             call.channel_arn
@@ -97,7 +95,7 @@ fn respond(event: &str) {
     }
 }
 
-fn well_formed(response: &Response) {
+fn assert_well_formed(response: &Response) {
     let sent = serde_json::to_value(response).expect("a response is JSON");
     assert_eq!(sent["isBase64Encoded"], false);
     let header = |wanted: &str| response.headers().find(|(name, _)| *name == wanted);
@@ -105,7 +103,7 @@ fn well_formed(response: &Response) {
         (204, None) => assert_eq!(response.body(), ""),
         (200, Some((_, "application/json"))) if response.body().is_empty() => {}
         (200, Some((_, "application/json"))) => {
-            serde_json::from_str::<Value>(response.body()).expect("an answer is JSON");
+            serde_json::from_str::<Value>(response.body()).expect("a body is JSON");
         }
         (400.., Some((_, "application/problem+json"))) if response.body().is_empty() => {}
         (400.., Some((_, "application/problem+json"))) => {

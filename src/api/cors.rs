@@ -22,7 +22,7 @@ pub(super) fn allow<'m>(
     methods: impl Iterator<Item = &'m str>,
 ) {
     if matches!(origins, AllowedOrigins::These(_)) {
-        // Set even if the request has no origin, so a cache never reuses the response for one origin.
+        // Set even if the request has no origin, so a cache never sends one origin's response to another.
         response.set("vary", "origin");
     }
     let Some(allowed) = origins.allow(origin) else {

@@ -69,7 +69,7 @@ impl FieldErrors {
         })
     }
 
-    /// Parses `wait`: whole seconds. The caller of this function cuts them to the maximum.
+    /// Parses `wait`: whole seconds. The policy cuts them to the maximum.
     pub(super) fn wait(&mut self, fields: &[Field<'_>]) -> Duration {
         self.field("", fields, "wait", false, |text| {
             if text.bytes().all(|byte| byte.is_ascii_digit()) {

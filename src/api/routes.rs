@@ -1,7 +1,7 @@
 //! The table of operations: paths, methods, IAM actions.
 //!
-//! CORS, `allow`, the record, `explain` and the tests of the templates, the role and the OpenAPI document
-//! all read this table. A new operation is a row here and a variant of [`Operation`].
+//! CORS, the `allow` header, the record and `explain` read this table. So do the tests of the templates,
+//! the role and the OpenAPI document. A new operation is a row here and a variant of [`Operation`].
 
 use super::batch_get_status::BatchGetStatus;
 use super::get_status::GetStatus;
@@ -75,7 +75,7 @@ impl Operation {
     }
 }
 
-/// What a path and a method lead to.
+/// The target of a request, found by path and method.
 pub enum Target {
     /// An operation.
     Route(&'static Route),

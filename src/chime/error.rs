@@ -11,7 +11,7 @@ use crate::polling::RetryClass;
 
 /// The reason why a call has no result.
 ///
-/// It has no text from Chime or the SDK, because their texts quote ARNs and this error is logged.
+/// Its text never quotes a response, because responses can contain ARNs and this error is logged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChimeError {
     kind: ErrorKind,
@@ -20,8 +20,7 @@ pub struct ChimeError {
     cause: String,
 }
 
-/// Kinds of errors: first the ones where Chime rejects the call, then the ones where Chime or the
-/// connection fails.
+/// The kind of an error. It decides about retries and about the problem that the caller gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorKind {
     /// Chime does not know the user.
@@ -182,7 +181,7 @@ impl std::error::Error for ChimeError {}
 /// The error names that may be logged: Chime's own, and the [common errors][common] of signed AWS APIs.
 /// Any other name is not logged, because a proxy could have written it.
 ///
-/// A name with a kind decides, whatever the HTTP status is. The other names leave it to the status.
+/// A name with a kind decides, whatever the HTTP status is. For a name without a kind, the status decides.
 ///
 /// [common]: https://docs.aws.amazon.com/chime-sdk/latest/APIReference/CommonErrors.html
 const NAMES: [(&str, Option<ErrorKind>); 35] = [

@@ -13,7 +13,7 @@ use aws_sdk_chimesdkmessaging::config::{ConfigBag, Intercept, RuntimeComponents}
 use aws_sdk_chimesdkmessaging::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::disable_interceptor;
 
-/// What CloudTrail shows as the caller's software.
+/// The `userAgent` that CloudTrail shows.
 const USER_AGENT: &str = concat!("chime-message-status/", env!("CARGO_PKG_VERSION"));
 const REASON: &str = "Chime needs no such header";
 

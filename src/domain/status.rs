@@ -36,7 +36,7 @@ impl MessageStatus {
         self.detail.as_deref()
     }
 
-    /// Whether the channel flow has not decided about the message.
+    /// Whether the channel flow is still processing the message.
     pub fn is_pending(&self) -> bool {
         self.value == StatusValue::Pending
     }

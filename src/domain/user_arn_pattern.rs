@@ -207,7 +207,7 @@ pub struct MappingError {
 }
 
 impl MappingError {
-    /// The name of the placeholder; all names if only the whole ARN is not valid.
+    /// The name of the placeholder. All names, if each value is legal but the whole ARN is not.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -251,7 +251,7 @@ impl fmt::Display for MappingError {
             ),
             MappingErrorKind::NotAnId(_) => write!(
                 formatter,
-                "the value of {{{name}}} is not legal in its place of an AppInstanceUser ARN"
+                "the value of {{{name}}} is not legal at its place in an AppInstanceUser ARN"
             ),
             MappingErrorKind::NotAUserArn => write!(
                 formatter,

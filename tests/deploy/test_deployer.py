@@ -1,4 +1,4 @@
-"""The rights that deploying needs, compared with what CloudFormation's own schemas say about each resource."""
+"""The IAM actions that a deployment needs, compared with CloudFormation's own schema of each resource."""
 
 import fnmatch
 import json
@@ -28,7 +28,7 @@ NOT_USED = [
     "ec2:AcceptAddressTransfer", "ec2:*PrivateNatGatewayAddress", "ec2:*NatGatewayAddress", "ec2:*SubnetCidrBlock",
     "ec2:*VpnGateway*", "ec2:*VpcEncryptionControl*", "ec2:ModifyVpcTenancy", "ec2:AssociateAddress",
 ]
-# What SAM and CloudFormation also need.
+# Actions that SAM and CloudFormation also need.
 DEPLOYING = ["cloudformation:*", "s3:*", "iam:CreateServiceLinkedRole", "logs:*LogDeliver*", "ec2:CreateTags", "ec2:DeleteTags"]
 
 

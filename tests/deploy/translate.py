@@ -75,7 +75,7 @@ def parameters(template, given=None):
 
 
 def translate(path, given=None):
-    """What SAM makes of a template. Code that SAM would upload has a place already."""
+    """The output of SAM for a template. Code that SAM would upload already has an address."""
     return copy.deepcopy(_translate(path, tuple(sorted((given or {}).items()))))
 
 
@@ -93,8 +93,8 @@ def _translate(path, given):
 class Stack:
     """A translated template with every condition and every value known before creation filled in.
 
-    What is known only after creation reads `<Resource>` or `<Resource.Attribute>`. With `keep_references` it stays an
-    intrinsic where it is a whole value, as the linters need it.
+    A value that is known only after creation becomes `<Resource>` or `<Resource.Attribute>`. With `keep_references`, it
+    stays an intrinsic if it is a whole value, because the linters need that.
     """
 
     def __init__(self, path, given=None, keep_references=False):

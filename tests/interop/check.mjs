@@ -1,5 +1,5 @@
-// The AWS SDK for JavaScript against the fake Chime for Chime. check.py starts it, and says in the
-// environment where everything is.
+// The AWS SDK for JavaScript with the fake Chime. check.py starts this script, and passes addresses and
+// credentials in environment variables.
 
 import { strict as assert } from "node:assert";
 import { randomUUID } from "node:crypto";
@@ -49,11 +49,11 @@ async function ask(message, { by = ALICE, channel = CHANNEL_ARN, as = ours, ...m
   return (await as.send(command)).Status;
 }
 
-/** A program tells an error by its name, or, if it is in the model, by its class. */
+/** Programs identify an error by its name, or by its class if it is in the service model. */
 function refused(name, call) {
   return assert.rejects(call, (error) => {
     assert.equal(error.name, name);
-    if (sdk[name]) assert.ok(error instanceof sdk[name], `no ${name}`);
+    if (sdk[name]) assert.ok(error instanceof sdk[name], `not a ${name}`);
     return true;
   });
 }
@@ -77,13 +77,13 @@ for (const [flow, wanted] of [
   [{ outcome: "PENDING" }, { Value: "PENDING" }],
   [{ outcome: "FAILED", afterMs: 0, detail: DETAIL }, { Value: "FAILED", Detail: DETAIL }],
 ]) {
-  await check(`sends, and reads ${wanted.Value}`, async () => {
+  await check(`sends, and gets ${wanted.Value}`, async () => {
     const { MessageId } = await send({ flow });
     assert.deepEqual(await ask(MessageId), wanted);
   });
 }
 
-await check("reads PENDING, then SENT", async () => {
+await check("gets PENDING, then SENT", async () => {
   const { MessageId, Status } = await send({ flow: { outcome: "SENT", afterMs: 1500 } });
   assert.equal(Status.Value, "PENDING");
   const end = Date.now() + 30_000;
@@ -110,8 +110,8 @@ for (const [name, what, how] of [
   ["NotFoundException", "another sub-channel", () => ask(message, { SubChannelId: "s" })],
   ["ForbiddenException", "another user's message", () => ask(message, { by: BOB })],
   ["ForbiddenException", "another app instance's channel", () => ask(message, { channel: otherChannel })],
-  ["UnauthorizedClientException", "a bearer that is no user", () => ask(message, { by: CHANNEL_ARN })],
-  ["UnauthorizedClientException", "a sender that is no user", () => send({ by: CHANNEL_ARN })],
+  ["UnauthorizedClientException", "a bearer that is not a user", () => ask(message, { by: CHANNEL_ARN })],
+  ["UnauthorizedClientException", "a sender that is not a user", () => send({ by: CHANNEL_ARN })],
   ["BadRequestException", "a malformed message id", () => ask("a.b")],
   ["BadRequestException", "a malformed channel", () => ask(message, { channel: "arn:aws:x" })],
   ["BadRequestException", "a malformed bearer", () => ask(message, { by: "alice" })],
@@ -120,14 +120,14 @@ for (const [name, what, how] of [
   ["InvalidSignatureException", "a wrong secret", () => ask(message, { as: client({ secretAccessKey: "wrong" }) })],
   ["InvalidSignatureException", "another region", () => ask(message, { as: client({ region: "eu-central-1" }) })],
   ["UnrecognizedClientException", "an unknown key", () => ask(message, { as: client({ accessKeyId: "AKIDNOBODY" }) })],
-  ["UnrecognizedClientException", "a session token of nobody's", () => ask(message, { as: client({ sessionToken: "of-nobody" }) })],
+  ["UnrecognizedClientException", "an unknown session token", () => ask(message, { as: client({ sessionToken: "of-nobody" }) })],
   ["MissingAuthenticationTokenException", "no signature", () => ask(message, { as: client({ signer: unsigned }) })],
-  ["UnknownOperationException", "an operation that is not there", () => ours.send(list)],
+  ["UnknownOperationException", "an unknown operation", () => ours.send(list)],
 ]) {
-  await check(`reads ${name} of ${what}`, () => refused(name, how));
+  await check(`gets ${name} for ${what}`, () => refused(name, how));
 }
 
-// What nothing in a request brings about; the sender of a message chooses it.
+// Errors that no request can cause. The sender of a message chooses one in its metadata.
 for (const name of [
   "AccessDeniedException",
   "ExpiredTokenException",
@@ -136,7 +136,7 @@ for (const name of [
   "ThrottledClientException",
 ]) {
   const { MessageId } = await send({ flow: { outcome: name } });
-  await check(`reads ${name} of a message that was sent to have it`, () => refused(name, () => ask(MessageId)));
+  await check(`gets ${name} for a message that was sent with this outcome`, () => refused(name, () => ask(MessageId)));
 }
 
 console.log(`JavaScript SDK: ${passed} passed, ${failed} failed`);

@@ -1,7 +1,7 @@
-"""AWS's own clients against the fake Chime for Chime, and our endpoint beside the AWS CLI.
+"""AWS's own clients with the fake Chime, and our endpoint compared with the AWS CLI.
 
 Starts `cargo run --example local`. Needs `aws` on the path, and boto3. With an argument, the JavaScript
-SDK is checked too: the argument is the directory that has `check.mjs` and the packages it needs.
+SDK is also checked: the argument is the directory that has `check.mjs` and the packages it needs.
 """
 
 import json
@@ -24,7 +24,7 @@ UNSIGNED = object()
 
 
 class Refused(Exception):
-    """A client says that the service refused, and this is the name it has for it."""
+    """The client reports an error of the service, under this name."""
 
     def __init__(self, name):
         super().__init__(name)
@@ -51,7 +51,7 @@ class Boto3:
             answer = getattr(self.client, operation)(**parameters)
         except ClientError as error:
             name = error.response["Error"]["Code"]
-            # What is in the model has a class, and a program catches that.
+            # An error in the service model has its own exception class, which programs catch.
             modelled = getattr(self.client.exceptions, name, None) if name in MODELLED else type(error)
             equal(type(error), modelled)
             raise Refused(name) from error
@@ -99,7 +99,7 @@ MODELLED = {
 }
 
 
-# What nothing in a request brings about; the sender of a message chooses it.
+# Errors that no request can cause. The sender of a message chooses one in its metadata.
 CHOSEN = [
     "AccessDeniedException",
     "ExpiredTokenException",
@@ -110,7 +110,7 @@ CHOSEN = [
 
 
 class Peer:
-    """One client, and what it does at the fake Chime."""
+    """One client of the fake Chime, and its checks."""
 
     def __init__(self, kind, at):
         self.kind, self.at = kind, at
@@ -159,7 +159,7 @@ class Peer:
         refused("ConflictException", lambda: self.send(token=token, content="other", outcome="PENDING"))
 
     def refusals(self):
-        """Name of the error, what provokes it, how."""
+        """Name of the error, its cause, and the call that gets it."""
         at = self.at
         message = self.send(outcome="PENDING")["MessageId"]
         other = at.app_instance[:-1] + ("0" if at.app_instance[-1] != "0" else "1")
@@ -170,7 +170,7 @@ class Peer:
 
         def chosen(name):
             refused_message = self.send(outcome=name)["MessageId"]
-            return name, "a message that was sent to have it", lambda: self.ask(refused_message)
+            return name, "a message that was sent with this outcome", lambda: self.ask(refused_message)
 
         return [
             *map(chosen, CHOSEN),
@@ -182,8 +182,8 @@ class Peer:
                 "another app instance's channel",
                 lambda: self.ask(message, channel=f"{other}/channel/chat-general"),
             ),
-            ("UnauthorizedClientException", "a bearer that is no user", lambda: self.ask(message, by=at.channel)),
-            ("UnauthorizedClientException", "a sender that is no user", lambda: self.send(by=at.channel)),
+            ("UnauthorizedClientException", "a bearer that is not a user", lambda: self.ask(message, by=at.channel)),
+            ("UnauthorizedClientException", "a sender that is not a user", lambda: self.send(by=at.channel)),
             ("BadRequestException", "a malformed message id", lambda: self.ask("a.b")),
             ("BadRequestException", "a malformed channel", lambda: self.ask(message, channel="arn:aws:x")),
             ("BadRequestException", "a malformed bearer", lambda: self.ask(message, by="alice")),
@@ -191,11 +191,11 @@ class Peer:
             ("InvalidSignatureException", "a wrong secret", by(secret="wrong")),
             ("InvalidSignatureException", "another region", by(region="eu-central-1")),
             ("UnrecognizedClientException", "an unknown key", by(key="AKIDNOBODY")),
-            ("UnrecognizedClientException", "a session token of nobody's", by(token="of-nobody")),
+            ("UnrecognizedClientException", "an unknown session token", by(token="of-nobody")),
             ("MissingAuthenticationTokenException", "no signature", by(key=UNSIGNED)),
             (
                 "UnknownOperationException",
-                "an operation that is not there",
+                "an unknown operation",
                 lambda: self.client.call("list_channels", AppInstanceArn=at.app_instance, ChimeBearer=at.alice),
             ),
         ]
@@ -207,12 +207,12 @@ class Peer:
             ({"outcome": "PENDING"}, {"Value": "PENDING"}),
             ({"outcome": "FAILED", "afterMs": 0, "detail": DETAIL}, {"Value": "FAILED", "Detail": DETAIL}),
         ]:
-            checks.check(f"{who} sends, and reads {wanted['Value']}", self.sent_then_asked, flow, wanted)
-        checks.check(f"{who} reads PENDING, then SENT", self.pending_until_sent)
-        checks.check(f"{who} reads NotFoundException of a denied message", self.denied_is_not_kept)
-        checks.check(f"{who} reads ConflictException of a request token used twice", self.same_request_token)
+            checks.check(f"{who} sends, and gets {wanted['Value']}", self.sent_then_asked, flow, wanted)
+        checks.check(f"{who} gets PENDING, then SENT", self.pending_until_sent)
+        checks.check(f"{who} gets NotFoundException for a denied message", self.denied_is_not_kept)
+        checks.check(f"{who} gets ConflictException for a request token used twice", self.same_request_token)
         for name, what, how in self.refusals():
-            checks.check(f"{who} reads {name} of {what}", refused, name, how)
+            checks.check(f"{who} gets {name} for {what}", refused, name, how)
 
 
 def refused(name, call, *arguments):
@@ -221,11 +221,11 @@ def refused(name, call, *arguments):
     except Refused as refusal:
         equal(refusal.name, name)
     else:
-        raise AssertionError(f"answered {answer!r}, wanted {name}")
+        raise AssertionError(f"returned {answer!r}, wanted {name}")
 
 
 def unsigned_bearer(at, message):
-    """boto3 with the bearer added after signing: everything is as it should be, but not vouched for."""
+    """boto3 with the bearer added after signing: a correct request, but the bearer is not signed."""
     boto = Boto3(at.chime)
     events, operation = boto.client.meta.events, "chime-sdk-messaging.GetChannelMessageStatus"
 
@@ -241,7 +241,7 @@ def unsigned_bearer(at, message):
 
 
 def broken_authorization(at, message):
-    """boto3 with an Authorization header that has lost its signature."""
+    """boto3 with an Authorization header without its signature."""
     boto = Boto3(at.chime)
 
     def before_send(request, **_):
@@ -253,7 +253,7 @@ def broken_authorization(at, message):
 
 
 def agree(at, flow, user, token, status, problem=None):
-    """The CLI and our endpoint say the same of one message of Alice's."""
+    """The CLI and our endpoint report the same about one message from Alice."""
     cli = Peer(AwsCli, at)
     message = cli.send(**flow)["MessageId"]
     query = urllib.parse.urlencode({"channelArn": at.channel, "messageId": message})
@@ -290,9 +290,9 @@ def main(javascript=None):
 
         message = Peer(Boto3, at).send(outcome="PENDING")["MessageId"]
         name = "InvalidSignatureException"
-        checks.check(f"{name} of a bearer that is not signed", refused, name, unsigned_bearer, at, message)
+        checks.check(f"{name} for a bearer that is not signed", refused, name, unsigned_bearer, at, message)
         name = "IncompleteSignatureException"
-        checks.check(f"{name} of half an Authorization", refused, name, broken_authorization, at, message)
+        checks.check(f"{name} for an incomplete Authorization", refused, name, broken_authorization, at, message)
 
         for name, *case in [
             ("SENT", {"outcome": "SENT", "afterMs": 0}, at.alice, at.alice_token, {"Value": "SENT"}),

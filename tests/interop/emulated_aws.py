@@ -84,7 +84,7 @@ class Aws:
 
 @contextlib.contextmanager
 def emulator():
-    """ministack on loopback, with nothing left of it afterwards."""
+    """ministack on loopback. Its files are deleted afterwards."""
     port = free_port()
     with tempfile.TemporaryDirectory() as state:
         variables = environment(
@@ -96,7 +96,7 @@ def emulator():
             SFTP_ENABLED="0",
             LOG_LEVEL="WARNING",
             TMPDIR=state,
-            # What its functions sign with, beside the account's id as the access key.
+            # Its functions sign with this secret. Their access key is the account's id.
             AWS_SECRET_ACCESS_KEY=SECRET,
         )
         with process(["ministack"], env=variables, cwd=state) as (started, written):
@@ -116,7 +116,7 @@ UNKNOWN = ["AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::Serverless::CapacityPr
 
 
 def adapt(template, chime):
-    """Makes a template one that the emulator can run, and returns what it lacks."""
+    """Changes a template so the emulator can run it. Returns what the emulator lacks."""
     lacks = []
     resources = template["Resources"]
     function = resources[FUNCTION]["Properties"]
@@ -517,7 +517,7 @@ def check(template):
 
 
 def stay(template):
-    """One stack to try things on."""
+    """Creates one stack, and keeps it running to try it."""
     started = time.monotonic()
     with scene(template) as it:
         it.create()

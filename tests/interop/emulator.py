@@ -1,5 +1,5 @@
-"""The release binary under AWS's own Runtime Interface Emulator answers each file in events/ as
-events/README.md says. The binary is cargo-lambda's, or the one that the argument names.
+"""The release binary under AWS's own Runtime Interface Emulator responds to each file in events/ as
+events/README.md says. The argument is the path of the binary. The default is cargo-lambda's.
 
 Starts `cargo run --example local` for a Chime, and needs boto3 and the package aws-sam-cli, which has
 the emulator in it. Build the binary first: `cargo lambda build --release`.
@@ -31,7 +31,7 @@ ORIGIN = "https://chat.example.com"
 
 @contextlib.contextmanager
 def emulator(at, credentials, user_arn, **more):
-    """The emulator with our binary, as a function from an event to the answer; and its log."""
+    """The emulator with our binary: a function that invokes it with an event, and a function that returns its log."""
     door, runtime = (f"127.0.0.1:{free_port()}" for _ in range(2))
     # The emulator sets empty keys for the function, so these have to come from a file.
     variables = environment(
@@ -70,7 +70,7 @@ def emulator(at, credentials, user_arn, **more):
 
 
 def promised():
-    """The table of events/README.md: file, template, status."""
+    """The table of events/README.md: file, pattern, status."""
     row = re.compile(r"^\| `([\w.-]+\.json)` \|.*\| (?:`I/user/(\{\w+\})`|any) \| (\d+) \|$", re.M)
     rows = row.findall((ROOT / "events/README.md").read_text())
     return [(name, template or "{sub}", int(status)) for name, template, status in rows]
@@ -115,7 +115,7 @@ def answered_as_promised(invoke, name, text, status):
 
 
 def with_own_message(text, at, sender):
-    """A signed request's user is not who sent the sample message, so it asks about one of its own."""
+    """The event with a message from its own user. The user of a signed request did not send the sample message."""
     user = re.search(r'"(?:identityId|cognitoIdentityId)": "([^"]+)"', text)[1]
     message = sender.send(by=f"{at.app_instance}/user/{user}", outcome="SENT", afterMs=0)["MessageId"]
     sample = re.search(r"messageId=([\w-]+)|\"messageId\": \"([\w-]+)\"", text)
@@ -134,12 +134,12 @@ def does_not_start(at, credentials):
     with emulator(at, credentials, "arn:aws:chime:nowhere") as (invoke, log):
         answer = invoke("{}")
         if "statusCode" in answer or not ({"emulator", "errorType"} & answer.keys()):
-            raise AssertionError(f"answered {answer!r}")
+            raise AssertionError(f"returned {answer!r}")
         within(10, lambda: "APP_INSTANCE_USER_ARN" in log())
 
 
 def beats_the_time_out(at, credentials):
-    """A Chime that accepts and never speaks, and a function that would gladly wait for it."""
+    """Chime accepts connections and never responds, and the timeout of a call is longer than Lambda's."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         more = {
             "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING": f"http://127.0.0.1:{silent.getsockname()[1]}",
@@ -167,8 +167,8 @@ def main():
                     if template == "{cognitoIdentityId}":
                         text = with_own_message(text, at, sender)
                     checks.check(f"{name}: {status}", answered_as_promised, invoke, name, text, status)
-                checks.check(f"the log with {template} holds nothing secret", nothing_secret, at, log)
-        checks.check("a Chime that hangs is told before the timeout", beats_the_time_out, at, credentials)
+                checks.check(f"the log with {template} has no secret", nothing_secret, at, log)
+        checks.check("a Chime that hangs is reported before Lambda's timeout", beats_the_time_out, at, credentials)
         checks.check("a wrong APP_INSTANCE_USER_ARN is named in the log", does_not_start, at, credentials)
     return checks.end()
 

@@ -1,4 +1,4 @@
-"""What the peer checks share: processes that end with us, `cargo run --example local`, and a count."""
+"""Shared by the checks: processes that end with the check, `cargo run --example local`, and a count of results."""
 
 import base64
 import contextlib
@@ -23,7 +23,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Checks:
-    """Runs checks, says what became of each, and counts."""
+    """Runs checks, prints the result of each, and counts."""
 
     def __init__(self, title):
         self.title, self.passed, self.failed = title, 0, 0
@@ -39,7 +39,7 @@ class Checks:
             print(f"ok      {name}", flush=True)
 
     def end(self):
-        """The exit code. Nothing checked is nothing proved."""
+        """The exit code. A run without checks fails."""
         print(f"{self.title}: {self.passed} passed, {self.failed} failed", flush=True)
         return 0 if self.passed and not self.failed else 1
 
@@ -50,19 +50,19 @@ def equal(got, wanted):
 
 
 def within(seconds, attempt):
-    """The first true value of `attempt`, which has so many seconds to give one."""
+    """Calls `attempt` until it returns a true value, and returns that. Fails after this number of seconds."""
     end = time.monotonic() + seconds
     while True:
         value = attempt()
         if value:
             return value
         if time.monotonic() > end:
-            raise TimeoutError(f"nothing came within {seconds} s")
+            raise TimeoutError(f"no true value within {seconds} s")
         time.sleep(0.05)
 
 
 def environment(**variables):
-    """Ours, without what somebody has set up for AWS or the function; and these."""
+    """The environment of this process without variables for AWS or the function, and with these variables."""
     theirs = re.compile(r"AWS_|CHIME_|APP_INSTANCE_USER_ARN$|SESSION_ROLE_ARN$|ALLOWED_ORIGINS$|MAX_WAIT_SECONDS$")
     kept = {name: value for name, value in os.environ.items() if not theirs.match(name)}
     loopback = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
@@ -71,14 +71,14 @@ def environment(**variables):
 
 
 def enter_environment():
-    """For clients in this very process."""
+    """Sets the environment of this process, for clients in it."""
     ours = environment()
     os.environ.clear()
     os.environ.update(ours)
 
 
 def free_port():
-    """For servers that must be told one."""
+    """For servers that need a port number."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
@@ -86,7 +86,7 @@ def free_port():
 
 @contextlib.contextmanager
 def process(command, **options):
-    """A process in a group of its own, and a function that tells what it has written so far."""
+    """A process in its own group, and a function that returns its output so far."""
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(
             command,
@@ -108,7 +108,7 @@ def process(command, **options):
 
 def stop(started):
     for number in (signal.SIGTERM, signal.SIGKILL):
-        # Not yet reaped, so that the group's number is still ours.
+        # The process is not reaped yet, so no other group can have its id.
         if started.returncode is None:
             os.killpg(started.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -116,7 +116,7 @@ def stop(started):
 
 
 class Local:
-    """The running example: where it listens, who is there, and the channel that they are in."""
+    """The running example: its addresses, its users, and their channel."""
 
     def __init__(self, guide):
         def first(pattern):
@@ -138,7 +138,7 @@ class Local:
 
 @contextlib.contextmanager
 def local(**variables):
-    """`cargo run --example local` with these variables, on ports that it finds free itself."""
+    """`cargo run --example local` with these variables, on free ports."""
     ports = [argument for name in ("port", "chime-port", "page-port") for argument in (f"--{name}", "0")]
     command = ["cargo", "run", "--quiet", "--example", "local", "--", *ports]
     with process(command, cwd=ROOT, env=os.environ | variables) as (example, written):

@@ -16,7 +16,7 @@ const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.
 let local;
 let browser;
 let page;
-/** What Chromium complains about, violations of the content security policy included. */
+/** Errors and console messages in Chromium. They include violations of the content security policy. */
 let complaints;
 /** The requests to the gateway, preflights included. */
 let requests;
@@ -134,7 +134,7 @@ test("with an open WebSocket the app does not call the endpoint", LIMIT, async (
 });
 
 test("pending messages do not delay a message that Chime has decided", LIMIT, async () => {
-  // As long as the endpoint waits for a pending message, and begun before any other wait.
+  // A request that waits as long as the endpoint allows. It begins before any other wait.
   const headers = { authorization: `Bearer ${local.alice}` };
   const sent = await fetch(`${local.gateway}/send?outcome=PENDING`, { method: "POST", headers });
   const query = new URLSearchParams({ channelArn: local.channelArn, messageId: await sent.text(), wait: "20" });
@@ -266,7 +266,7 @@ for (const [name, options] of [
       assert.equal(await page.evaluate(`${wide}.length`), 0);
       await audit(`${name}, ${width} px`);
     }
-    // What is on, off, chosen and decided differs in more than a background that forced colors replace.
+    // On and off, chosen and not chosen, and each status must look different, also with forced colors.
     const color = (selector, pseudo) =>
       page.evaluate(([selector, pseudo]) => getComputedStyle(document.querySelector(selector), pseudo).backgroundColor, [selector, pseudo]);
     assert.notEqual(await color(".choices :checked + span"), await color(".choices :not(:checked) + span"));

@@ -1,5 +1,5 @@
-"""What `scripts/release` made: sums, content of the zips, templates, notices, SBOM, npm package. Then a second
-build, in another folder and with another Cargo home: it has to give the same bytes.
+"""Checks what `scripts/release` made: sums, content of the zips, templates, notices, SBOM, npm package. Then builds
+again, in another folder and with another Cargo home. Both builds must give the same bytes.
 
 Needs what scripts/release needs. The second build takes as long as the first one.
 """
@@ -92,7 +92,7 @@ def sbom_lists_the_locked_crates():
 
 
 def notices_name_the_linked_crates(path):
-    """Those of the SBOM that the binary names in its own paths are linked for certain."""
+    """Crates of the SBOM whose paths are in the binary are certainly linked."""
     files = content(path)
     linked = set(re.findall(rb"/registry/src/[^/]+/([A-Za-z0-9_-]+)-(\d+\.\d+\.\d+)/", files["bootstrap"]))
     linked = {(name.decode(), version.decode()) for name, version in linked}
@@ -147,7 +147,7 @@ def a_tag_of_another_version_is_rejected():
 
 
 def date_of_the_release():
-    """In seconds since 1970. The zips have it to two seconds only."""
+    """In seconds since 1970. The zips store it with a precision of two seconds."""
     written = json.loads(file("*.cdx.json").read_text())["metadata"]["timestamp"]
     return int(datetime.datetime.fromisoformat(written[:19] + "+00:00").timestamp())
 

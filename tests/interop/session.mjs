@@ -13,7 +13,7 @@ import {
   ConsoleLogger, DefaultMessagingSession, LogLevel, MessagingSessionConfiguration, PrefetchOn,
 } from "amazon-chime-sdk-js";
 
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 const DETAIL = "The processor did not respond.";
 
 /** A user's app: a session, an AWS client and a tracker. */
@@ -114,7 +114,7 @@ async function using(app, run) {
 }
 
 export const scenarios = {
-  async "the session, cut and reconnected: SENT, FAILED, GONE and PENDING are seen"(place) {
+  async "the session, cut and reconnected: SENT, FAILED, GONE and PENDING are reported"(place) {
     const app = new App(place, "Alice");
     await using(app, async () => {
       await app.session.start();
@@ -144,7 +144,7 @@ export const scenarios = {
     });
   },
 
-  async "a session that dies silently (4401): the result is seen all the same"(place) {
+  async "a session that dies silently (4401): the tracker still gets the results"(place) {
     const app = new App(place, "Alice");
     await using(app, async () => {
       await app.session.start();
@@ -264,7 +264,7 @@ function sorted(value) {
 
 /** The first true value of `attempt`. */
 async function until(attempt) {
-  const end = performance.now() + PATIENCE_MS;
+  const end = performance.now() + TIMEOUT_MS;
   for (;;) {
     const value = attempt();
     if (value) return value;

@@ -14,7 +14,7 @@ use crate::support::{
     request_id, user,
 };
 
-/// What each result says: a status, or a problem's name.
+/// The id of each result, with its status or the name of its problem.
 fn outcomes(reply: &GatewayResponse) -> Vec<(String, String)> {
     assert_eq!(reply.status, 200, "{reply:?}");
     let body = reply.json();
@@ -32,7 +32,7 @@ fn outcomes(reply: &GatewayResponse) -> Vec<(String, String)> {
         .collect()
 }
 
-fn expect(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
         .iter()
         .map(|(id, outcome)| ((*id).to_owned(), (*outcome).to_owned()))
@@ -66,7 +66,7 @@ async fn each_message_has_its_own_result_in_order() {
     let reply = env.send(&event).await;
     assert_eq!(
         outcomes(&reply),
-        expect(&[
+        expected(&[
             ("theirs", "message-not-found"),
             ("sent", "SENT"),
             ("broken", "misconfigured"),
@@ -101,7 +101,7 @@ async fn the_same_message_twice_costs_one_call() {
     let reply = env.send(&post("", messages(&["m", "n", "m", "m"]))).await;
     assert_eq!(
         outcomes(&reply),
-        expect(&[("m", "SENT"), ("n", "SENT"), ("m", "SENT"), ("m", "SENT")])
+        expected(&[("m", "SENT"), ("n", "SENT"), ("m", "SENT"), ("m", "SENT")])
     );
     assert_eq!(env.calls().len(), 2);
 }
@@ -117,13 +117,13 @@ async fn a_pending_or_throttled_result_comes_with_a_retry_after() {
     let reply = env.send(&post("", messages(&["sent", "throttled"]))).await;
     assert_eq!(
         outcomes(&reply),
-        expect(&[("sent", "SENT"), ("throttled", "throttled")])
+        expected(&[("sent", "SENT"), ("throttled", "throttled")])
     );
     assert!(reply.header("retry-after").is_some());
     let reply = env.send(&post("", messages(&["sent", "pending"]))).await;
     assert_eq!(
         outcomes(&reply),
-        expect(&[("sent", "SENT"), ("pending", "PENDING")])
+        expected(&[("sent", "SENT"), ("pending", "PENDING")])
     );
     assert!(reply.header("retry-after").is_some());
 }
@@ -196,7 +196,10 @@ async fn a_body_in_base64_is_decoded() {
     let text = messages(&["m"]).to_string();
     event["isBase64Encoded"] = true.into();
     event["body"] = base64::encode(&text).into();
-    assert_eq!(outcomes(&env.send(&event).await), expect(&[("m", "SENT")]));
+    assert_eq!(
+        outcomes(&env.send(&event).await),
+        expected(&[("m", "SENT")])
+    );
     for body in [json!("%%%"), json!("/w=="), json!(7), json!({"a": 1})] {
         event["body"] = body;
         assert_eq!(env.send(&event).await.fields(), ["body"]);
@@ -214,7 +217,7 @@ fn twenty_messages() -> Value {
     messages(&ids)
 }
 
-/// Checks the rate promise on the fake Chime's own record.
+/// Asserts the guaranteed rate on the calls that the fake Chime has recorded.
 fn assert_rate(env: &TestEnv, calls_per_second: usize) {
     let calls = env.calls();
     assert!(calls.iter().all(|call| call.in_flight <= 4));
@@ -226,7 +229,7 @@ fn assert_rate(env: &TestEnv, calls_per_second: usize) {
     }
 }
 
-/// The default rate by region, and a configured one. The pattern decides the region.
+/// Region of the pattern, configured rate, and the rate that applies.
 const RATES: [(&str, Option<&str>, usize); 4] = [
     ("us-east-1", None, 5),
     ("eu-central-1", None, 3),
@@ -245,7 +248,7 @@ async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
             region: region.to_owned(),
             ..Options::default()
         };
-        let env = TestEnv::of(options, &variables).await;
+        let env = TestEnv::with_options(options, &variables).await;
         let count = rate * 3;
         let ids: Vec<_> = (0..count.min(20))
             .map(|index| format!("m{index}"))
@@ -282,7 +285,7 @@ async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
 }
 
 #[tokio::test]
-async fn twenty_pending_messages_and_a_wait_of_20_s_keep_the_rate() {
+async fn a_batch_that_waits_20_s_keeps_the_rate() {
     let env = TestEnv::new().await;
     for id in twenty_ids() {
         env.seed_message(&id, &user(ALICE), FlowOutcome::Pending);
@@ -300,7 +303,7 @@ async fn twenty_pending_messages_and_a_wait_of_20_s_keep_the_rate() {
 }
 
 #[tokio::test]
-async fn twenty_messages_and_a_chime_that_fails_now_and_then_keep_the_rate() {
+async fn a_batch_keeps_the_rate_when_chime_fails_intermittently() {
     let env = TestEnv::new().await;
     env.chime.script(
         [
@@ -381,7 +384,7 @@ async fn a_success_between_failures_lets_every_message_be_called() {
 }
 
 #[tokio::test]
-async fn a_batch_without_a_wait_ends_within_10_s_however_slow_chime_is() {
+async fn a_batch_without_a_wait_ends_within_10_s_when_chime_is_slow() {
     let env = TestEnv::new().await;
     for id in twenty_ids() {
         env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
@@ -404,7 +407,7 @@ async fn a_batch_without_a_wait_ends_within_10_s_however_slow_chime_is() {
 }
 
 #[tokio::test]
-async fn a_batch_without_a_wait_ends_soon_when_chime_is_unreachable() {
+async fn a_batch_without_a_wait_ends_within_10_s_when_chime_is_unreachable() {
     let env =
         TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
     let (reply, took) = timed(env.send(&post("", twenty_messages()))).await;
@@ -428,7 +431,7 @@ async fn dead_connections_after_a_freeze_cost_a_batch_one_retry_each() {
     env.send(&post("", twenty_messages())).await;
     let open = env.chime.open_connections();
     assert!(open >= 3, "{open}");
-    // They all hang. New ones work.
+    // These connections hang. New ones work.
     env.chime.script(vec![Fault::Hang; open]);
     env.chime.always(None);
     let reply = env.send(&post("", twenty_messages())).await;

@@ -1,4 +1,4 @@
-//! Configuration: all faults are reported at once, by variable name, and the function does not serve.
+//! Configuration errors are reported together, by variable name, and the function does not serve.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use fakes::lambda::FakeLambda;
 
 use crate::support::{MESSAGE, TestEnv, binary, get_status, send, start_function, user_pattern};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn all_configuration_errors_are_logged_and_end_the_process() {
@@ -24,10 +24,10 @@ async fn all_configuration_errors_are_logged_and_end_the_process() {
     )
     .await
     .expect("a process");
-    let status = function.exit(PATIENCE).await.expect("an end");
+    let status = function.exit(TIMEOUT).await.expect("an end");
     assert!(!status.success());
     let line = function
-        .log_line(|line| line.contains("ERROR"), PATIENCE)
+        .log_line(|line| line.contains("ERROR"), TIMEOUT)
         .await
         .expect("a line");
     let record: serde_json::Value = serde_json::from_str(&line).expect("JSON");
@@ -42,22 +42,22 @@ async fn all_configuration_errors_are_logged_and_end_the_process() {
     ] {
         assert!(cause.contains(name), "{cause}");
     }
-    assert_eq!(function.log().len(), 1, "told once");
+    assert_eq!(function.log().len(), 1, "logged once");
 }
 
 #[tokio::test]
 async fn a_start_outside_lambda_names_the_missing_variable() {
-    let template = user_pattern("sub");
+    let pattern = user_pattern("sub");
     let variables = [
-        ("APP_INSTANCE_USER_ARN", template.as_str()),
+        ("APP_INSTANCE_USER_ARN", pattern.as_str()),
         ("AWS_LAMBDA_RUNTIME_API", ""),
     ];
     let mut function = FakeLambda::start(binary(), &variables)
         .await
         .expect("a process");
-    assert!(!function.exit(PATIENCE).await.expect("an end").success());
+    assert!(!function.exit(TIMEOUT).await.expect("an end").success());
     let line = function
-        .log_line(|line| line.contains("AWS_LAMBDA_RUNTIME_API"), PATIENCE)
+        .log_line(|line| line.contains("AWS_LAMBDA_RUNTIME_API"), TIMEOUT)
         .await;
     assert!(line.is_some());
 }
@@ -80,11 +80,11 @@ async fn aws_max_attempts_limits_the_calls() {
 
 #[tokio::test]
 async fn the_general_endpoint_is_used_without_a_specific_one() {
-    let chime = TestEnv::new().await;
-    chime.put(FlowOutcome::sent());
-    let url = chime.chime.http_url();
+    let env = TestEnv::new().await;
+    env.seed_alices_message(FlowOutcome::sent());
+    let url = env.chime.http_url();
     let function = start_function(&[("AWS_ENDPOINT_URL", url.as_str())]).await;
     let reply = send(&function, &get_status(MESSAGE, "")).await;
     reply.assert_status("SENT");
-    assert_eq!(chime.calls().len(), 1);
+    assert_eq!(env.calls().len(), 1);
 }

@@ -1,5 +1,5 @@
-//! `openapi.yaml` compared with the function. Each response that a test gets must be one that the
-//! document describes, and each status code of the document must occur.
+//! `openapi.yaml` compared with the function. The document must describe each response of each test.
+//! Each status code of the document must occur.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -115,7 +115,7 @@ impl DescribedResponse {
 }
 
 impl DescribedHeader {
-    /// A header is text. Where the document has a number, the text must be its digits.
+    /// A header value is text. If the document describes a number, the text must be its digits.
     fn accepts(&self, text: &str) -> bool {
         let number = text.parse::<u64>().ok();
         self.validator.is_valid(&text.into())
@@ -145,7 +145,7 @@ fn faults(path: &str, method: &str, response: &GatewayResponse) -> Vec<String> {
         None => return vec!["a response at an unknown path".to_owned()],
     };
     let method = match method {
-        // The function reads no method from a malformed event, and its problem has a body.
+        // A problem with a body: the event was malformed, so the function did not read its method.
         "HEAD" if is_problem && !response.body.is_empty() => "OPTIONS",
         // Methods are case-sensitive.
         _ if members(&DOCUMENT["paths"][path])
@@ -305,7 +305,7 @@ fn name_of(urn: &Value) -> &str {
 #[tokio::test]
 async fn the_example_requests_of_the_document_return_200() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     for (path, methods) in members(&DOCUMENT["paths"]) {
         for (method, operation) in members(methods) {
             let parameters = operation["parameters"].as_array();
@@ -350,7 +350,7 @@ async fn the_function_returns_every_status_code_of_the_document() {
         event
     };
     let mut seen = BTreeSet::new();
-    let mut see = |method: &str, response: GatewayResponse| {
+    let mut add_seen = |method: &str, response: GatewayResponse| {
         seen.insert((
             "/message-status".to_owned(),
             method.to_owned(),
@@ -358,7 +358,7 @@ async fn the_function_returns_every_status_code_of_the_document() {
         ));
     };
 
-    without_cors.put(FlowOutcome::sent());
+    without_cors.seed_alices_message(FlowOutcome::sent());
     let message = get_status(MESSAGE, "");
     let wait = get_status(MESSAGE, "&wait=5");
     for method in ["GET", "HEAD"] {
@@ -373,48 +373,48 @@ async fn the_function_returns_every_status_code_of_the_document() {
             Fault::service_unavailable(),
         ] {
             without_cors.chime.always(Some(fault));
-            see(method, without_cors.send(&message).await);
+            add_seen(method, without_cors.send(&message).await);
         }
-        see(method, hanging.send(&message).await);
+        add_seen(method, hanging.send(&message).await);
         let gone = vec![Fault::status_value("PENDING"), Fault::not_found()];
         without_cors.chime.script(gone);
         let wait = with_method(wait.clone(), method);
-        see(method, without_cors.send(&wait).await);
+        add_seen(method, without_cors.send(&wait).await);
         let incomplete = with_method(get(""), method);
-        see(method, without_cors.send(&incomplete).await);
+        add_seen(method, without_cors.send(&incomplete).await);
     }
     without_cors.chime.always(None);
 
     let batch = post("", messages(&[MESSAGE]));
-    see("POST", without_cors.send(&batch).await);
-    see("POST", without_cors.send(&post("", "{}")).await);
+    add_seen("POST", without_cors.send(&batch).await);
+    add_seen("POST", without_cors.send(&post("", "{}")).await);
     let too_large = post("", " ".repeat(65537));
-    see("POST", without_cors.send(&too_large).await);
+    add_seen("POST", without_cors.send(&too_large).await);
     let mut plain = batch.clone();
     plain["headers"]["content-type"] = "text/plain".into();
-    see("POST", without_cors.send(&plain).await);
+    add_seen("POST", without_cors.send(&plain).await);
     let mut unmapped = batch.clone();
     unmapped["requestContext"]["authorizer"]["jwt"]["claims"] = json!({"name": "alice"});
-    see("POST", without_cors.send(&unmapped).await);
+    add_seen("POST", without_cors.send(&unmapped).await);
 
     for (method, event) in [("GET", &message), ("HEAD", &message), ("POST", &batch)] {
         let mut anonymous = with_method(event.clone(), method);
         anonymous["requestContext"]["authorizer"] = Value::Null;
-        see(method, without_cors.send(&anonymous).await);
+        add_seen(method, without_cors.send(&anonymous).await);
     }
 
     let preflight = sample("preflight");
-    see("OPTIONS", with_cors.send(&preflight).await);
-    see("OPTIONS", without_cors.send(&preflight).await);
+    add_seen("OPTIONS", with_cors.send(&preflight).await);
+    add_seen("OPTIONS", without_cors.send(&preflight).await);
     for (member, value) in [("path", json!("/other")), ("headers", json!(7))] {
         let mut event = preflight.clone();
         event[member] = value;
-        see("OPTIONS", with_cors.send(&event).await);
+        add_seen("OPTIONS", with_cors.send(&event).await);
     }
     for (member, value) in [("rawPath", json!("/other")), ("headers", json!(7))] {
         let mut event = batch.clone();
         event[member] = value;
-        see("POST", without_cors.send(&event).await);
+        add_seen("POST", without_cors.send(&event).await);
     }
 
     // A batch has these problems in its results. For the whole request they come from the gateway.
@@ -427,7 +427,7 @@ async fn the_function_returns_every_status_code_of_the_document() {
 
 #[test]
 fn responses_that_the_document_does_not_describe_are_reported() {
-    const HERE: &str = "/message-status";
+    const PATH: &str = "/message-status";
     let problem = json!({
         "type": "urn:problem-type:message-status:throttled",
         "title": "t", "status": 429, "detail": "d", "requestId": "r",
@@ -440,7 +440,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
     let of_problem = with(no_store.clone(), "content-type", PROBLEM_JSON.into());
     let sent = json!({"messageId": "m", "status": "SENT"});
     for (path, method, status, headers, body, fault) in [
-        (HERE, "GET", 200, no_store.clone(), sent.clone(), None),
+        (PATH, "GET", 200, no_store.clone(), sent.clone(), None),
         (
             "/other",
             "GET",
@@ -450,7 +450,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("a response at an unknown path"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             201,
             no_store.clone(),
@@ -458,7 +458,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("the status code"),
         ),
         (
-            HERE,
+            PATH,
             "PUT",
             200,
             no_store.clone(),
@@ -466,7 +466,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("a response to an unknown method"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             200,
             with(no_store.clone(), "x-new", "1".into()),
@@ -474,7 +474,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("the header `x-new`"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             200,
             with(no_store.clone(), "retry-after", "0".into()),
@@ -482,7 +482,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("the header `retry-after: 0`"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             200,
             json!({"content-type": "application/json"}),
@@ -490,7 +490,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("no header `cache-control`"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             200,
             no_store.clone(),
@@ -498,17 +498,17 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("messageArn"),
         ),
         (
-            HERE,
+            PATH,
             "POST",
             200,
             no_store.clone(),
             json!({"results": [with(sent.clone(), "problem", problem.clone())]}),
             Some("/results/0"),
         ),
-        (HERE, "HEAD", 200, no_store.clone(), sent, Some("a body of")),
-        (HERE, "GET", 429, of_problem.clone(), problem.clone(), None),
+        (PATH, "HEAD", 200, no_store.clone(), sent, Some("a body of")),
+        (PATH, "GET", 429, of_problem.clone(), problem.clone(), None),
         (
-            HERE,
+            PATH,
             "GET",
             403,
             of_problem.clone(),
@@ -516,7 +516,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("/type"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             429,
             of_problem,
@@ -524,7 +524,7 @@ fn responses_that_the_document_does_not_describe_are_reported() {
             Some("cause"),
         ),
         (
-            HERE,
+            PATH,
             "GET",
             429,
             no_store,

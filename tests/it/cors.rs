@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::support::{GatewayResponse, MESSAGE, TestEnv, get_status, sample};
 
-const OWN: &str = "https://chat.example.com";
+const ALLOWED: &str = "https://chat.example.com";
 
-fn from(origin: &str) -> Value {
+fn get_from(origin: &str) -> Value {
     let mut event = get_status(MESSAGE, "");
     event["headers"]["origin"] = origin.into();
     event
@@ -32,23 +32,27 @@ fn cors_headers(reply: &GatewayResponse) -> Vec<&String> {
 }
 
 async fn env() -> TestEnv {
-    let origins = format!("http://localhost:5173, {OWN}");
+    let origins = format!("http://localhost:5173, {ALLOWED}");
     let env = TestEnv::with(&[("ALLOWED_ORIGINS", &origins)]).await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     env
 }
 
 #[tokio::test]
 async fn an_allowed_origin_may_read_responses_and_problems() {
     let env = env().await;
-    let mut unauthenticated = from(OWN);
+    let mut unauthenticated = get_from(ALLOWED);
     unauthenticated["requestContext"]["authorizer"] = Value::Null;
-    let mut lost = from(OWN);
-    lost["rawPath"] = "/other".into();
-    for (event, status) in [(from(OWN), 200), (unauthenticated, 401), (lost, 404)] {
+    let mut unknown_path = get_from(ALLOWED);
+    unknown_path["rawPath"] = "/other".into();
+    for (event, status) in [
+        (get_from(ALLOWED), 200),
+        (unauthenticated, 401),
+        (unknown_path, 404),
+    ] {
         let reply = env.send(&event).await;
         assert_eq!(reply.status, status);
-        assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
+        assert_eq!(reply.header("access-control-allow-origin"), Some(ALLOWED));
         assert_eq!(
             reply.header("access-control-expose-headers"),
             Some("retry-after")
@@ -75,7 +79,7 @@ async fn other_origins_get_no_cors_headers() {
         "*",
         "",
     ] {
-        for event in [from(origin), preflight(origin)] {
+        for event in [get_from(origin), preflight(origin)] {
             let reply = env.send(&event).await;
             assert!([200, 204].contains(&reply.status), "{reply:?}");
             assert!(cors_headers(&reply).is_empty(), "{origin}: {reply:?}");
@@ -87,9 +91,9 @@ async fn other_origins_get_no_cors_headers() {
 #[tokio::test]
 async fn a_preflight_needs_no_identity_and_is_cached() {
     let env = env().await;
-    let reply = env.send(&preflight(OWN)).await;
+    let reply = env.send(&preflight(ALLOWED)).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
-    assert_eq!(reply.header("access-control-allow-origin"), Some(OWN));
+    assert_eq!(reply.header("access-control-allow-origin"), Some(ALLOWED));
     assert_eq!(reply.header("vary"), Some("origin"));
     assert_eq!(
         reply.header("access-control-allow-methods"),
@@ -111,7 +115,7 @@ async fn a_preflight_needs_no_identity_and_is_cached() {
 #[tokio::test]
 async fn allow_has_options_only_if_origins_are_configured() {
     let env = env().await;
-    let mut event = from(OWN);
+    let mut event = get_from(ALLOWED);
     event["requestContext"]["http"]["method"] = "PUT".into();
     let reply = env.send(&event).await;
     reply.assert_problem(405, "method-not-allowed");
@@ -121,8 +125,8 @@ async fn allow_has_options_only_if_origins_are_configured() {
 #[tokio::test]
 async fn any_origin_may_read_responses_but_never_with_credentials() {
     let env = TestEnv::with(&[("ALLOWED_ORIGINS", "*")]).await;
-    env.put(FlowOutcome::Pending);
-    for event in [from("https://anywhere.test"), preflight("null")] {
+    env.seed_alices_message(FlowOutcome::Pending);
+    for event in [get_from("https://anywhere.test"), preflight("null")] {
         let reply = env.send(&event).await;
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert_eq!(reply.header("access-control-allow-credentials"), None);
@@ -132,14 +136,14 @@ async fn any_origin_may_read_responses_but_never_with_credentials() {
 #[tokio::test]
 async fn without_allowed_origins_responses_have_no_cors_headers() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::Pending);
-    let reply = env.send(&from(OWN)).await;
+    env.seed_alices_message(FlowOutcome::Pending);
+    let reply = env.send(&get_from(ALLOWED)).await;
     reply.assert_status("PENDING");
     assert!(
         cors_headers(&reply).is_empty() && reply.header("vary").is_none(),
         "{reply:?}"
     );
-    env.send(&preflight(OWN))
+    env.send(&preflight(ALLOWED))
         .await
         .assert_problem(405, "method-not-allowed");
 }

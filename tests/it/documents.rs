@@ -23,9 +23,9 @@ const FOLDERS: [&str; 12] = [
     "src/",
     "tests/",
 ];
-/// Folders that are built, or whose documents are other projects'.
+/// Folders of build output, or with documents of other projects.
 const SKIPPED_FOLDERS: [&str; 6] = ["target", "node_modules", "fuzz", "dist", "build", "venv"];
-/// How the names of our environment variables and of AWS's begin.
+/// Prefixes of environment variables, ours and AWS's.
 const VARIABLE_PREFIXES: [&str; 6] = [
     "ALLOWED_",
     "APP_INSTANCE_",
@@ -48,7 +48,7 @@ const OTHER_VARIABLES: [&str; 10] = [
     "AWS_IAM",
 ];
 
-/// What the links and commands of documents may name.
+/// Files, headings, tests and make targets that documents can refer to.
 struct Repository {
     root: PathBuf,
     /// The headings of each document, by its path.
@@ -144,7 +144,7 @@ impl Repository {
     fn faults(&self, path: &str, document: &Document) -> Vec<String> {
         let links = document.links.iter().filter_map(|link| {
             let is_right = link.contains("://") || self.is_link(path, document, link);
-            (!is_right).then(|| format!("{path}: the link {link} leads nowhere"))
+            (!is_right).then(|| format!("{path}: the target of the link {link} does not exist"))
         });
         let code = document.code.iter().filter_map(|code| {
             let fault = self.fault_of_code(code)?;
@@ -230,7 +230,7 @@ fn is_placeholder(word: &str) -> bool {
     word.contains(['<', '*', '…', '{', '$']) || word.bytes().all(|b| b.is_ascii_uppercase())
 }
 
-/// The path `file`, seen from `folder`, without `..`.
+/// The path `file`, relative to `folder`, without `..`.
 fn normalized(folder: &Path, file: &str) -> String {
     let mut parts: Vec<&str> = folder.iter().filter_map(|part| part.to_str()).collect();
     for part in file.split('/') {
@@ -263,7 +263,7 @@ fn collect(root: &Path, folder: &Path, documents: &mut BTreeMap<String, Document
 }
 
 #[test]
-fn every_link_anchor_and_command_in_the_documents_is_right() {
+fn every_link_anchor_and_command_in_the_documents_exists() {
     let (repository, documents) = Repository::read();
     assert!(documents.contains_key("README.md") && documents.contains_key("docs/api.md"));
     let faults = documents

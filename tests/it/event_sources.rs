@@ -48,14 +48,14 @@ macro_rules! event_sources {
 }
 
 event_sources! {
-    an_http_api_with_a_jwt_authorizer: "http-api-jwt", "sub", ALICE, "http-api", "claims";
-    an_http_api_with_a_lambda_authorizer: "http-api-lambda-authorizer", "sub", ALICE, "http-api", "lambda";
-    an_http_api_with_iam: "http-api-iam", "cognitoIdentityId", &identity_id("http-api-iam"), "http-api", "iam";
-    a_rest_api_with_a_user_pool: "rest-api-cognito", "sub", ALICE, "rest-api", "claims";
-    a_rest_api_with_a_lambda_authorizer: "rest-api-lambda-authorizer", "sub", ALICE, "rest-api", "lambda";
-    a_rest_api_with_iam: "rest-api-iam", "cognitoIdentityId", &identity_id("rest-api-iam"), "rest-api", "iam";
-    an_http_api_with_payload_format_1_0: "http-api-format-1.0-jwt", "sub", ALICE, "http-api-1.0", "claims";
-    a_function_url_with_iam: "function-url-iam", "roleSessionName", ALICE, "function-url", "iam";
+    http_api_with_jwt_authorizer_calls_chime_as_the_user: "http-api-jwt", "sub", ALICE, "http-api", "claims";
+    http_api_with_lambda_authorizer_calls_chime_as_the_user: "http-api-lambda-authorizer", "sub", ALICE, "http-api", "lambda";
+    http_api_with_iam_calls_chime_as_the_cognito_identity: "http-api-iam", "cognitoIdentityId", &identity_id("http-api-iam"), "http-api", "iam";
+    rest_api_with_user_pool_calls_chime_as_the_user: "rest-api-cognito", "sub", ALICE, "rest-api", "claims";
+    rest_api_with_lambda_authorizer_calls_chime_as_the_user: "rest-api-lambda-authorizer", "sub", ALICE, "rest-api", "lambda";
+    rest_api_with_iam_calls_chime_as_the_cognito_identity: "rest-api-iam", "cognitoIdentityId", &identity_id("rest-api-iam"), "rest-api", "iam";
+    http_api_with_payload_format_1_0_calls_chime_as_the_user: "http-api-format-1.0-jwt", "sub", ALICE, "http-api-1.0", "claims";
+    function_url_with_iam_calls_chime_as_the_session_name: "function-url-iam", "roleSessionName", ALICE, "function-url", "iam";
 }
 
 fn identity_id(event: &str) -> String {
@@ -71,7 +71,7 @@ fn identity_id(event: &str) -> String {
 #[tokio::test]
 async fn sample_events_of_rejected_requests_are_rejected_without_a_call() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.send(&sample("refused-no-authorizer"))
         .await
         .assert_problem(401, "unauthenticated");
@@ -86,7 +86,7 @@ async fn sample_events_of_rejected_requests_are_rejected_without_a_call() {
 #[tokio::test]
 async fn head_returns_the_headers_of_get_without_a_body() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     let reply = env.send(&sample("head")).await;
     assert_eq!((reply.status, reply.body.as_str()), (200, ""));
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -96,7 +96,7 @@ async fn head_returns_the_headers_of_get_without_a_body() {
 #[tokio::test]
 async fn sample_events_of_a_batch_and_a_wait_get_results() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.send(&sample("wait")).await.assert_status("SENT");
     let batch = env.send(&sample("batch")).await;
     assert_eq!(
@@ -111,7 +111,7 @@ async fn sample_events_of_a_batch_and_a_wait_get_results() {
 #[tokio::test]
 async fn a_stage_or_a_base_path_may_precede_the_path() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     for path in [
         "/message-status",
         "/Prod/message-status",

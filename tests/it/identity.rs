@@ -1,4 +1,4 @@
-//! The bearer is the caller, or Chime is not called: what an attacker would try.
+//! Attacks on the identity: the bearer is the authenticated caller, or Chime is not called.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn with_claims(claims: Value) -> Value {
 #[tokio::test]
 async fn no_client_input_changes_the_bearer() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     let mallory = user(MALLORY);
     let mut event = get_status(MESSAGE, "");
     for name in [
@@ -58,7 +58,7 @@ async fn no_client_input_changes_the_bearer() {
 #[tokio::test]
 async fn a_request_that_names_a_bearer_is_rejected_without_a_call() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     let event = get_status(MESSAGE, "&chimeBearer=x&x-amz-chime-bearer=x");
     assert_eq!(
         env.send(&event).await.fields(),
@@ -121,16 +121,16 @@ async fn an_invalid_user_id_is_rejected_and_never_repaired() {
 }
 
 #[tokio::test]
-async fn other_claims_may_have_any_value() {
+async fn claims_outside_the_pattern_may_have_any_value() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     let claims =
         json!({"sub": ALICE, "groups": ["a", 1], "address": {"x": null}, "exp": 1.5, "ok": true});
     env.send(&with_claims(claims)).await.assert_status("SENT");
 }
 
 #[tokio::test]
-async fn a_whole_number_is_a_valid_value() {
+async fn a_whole_number_is_a_valid_claim_value() {
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("id"))]).await;
     env.seed_message(MESSAGE, &user("4711"), FlowOutcome::sent());
     env.send(&with_claims(json!({"id": 4711})))
@@ -198,7 +198,7 @@ async fn events_without_an_authorizer_context_are_unauthenticated() {
 }
 
 #[tokio::test]
-async fn the_record_has_the_reason_for_unauthenticated() {
+async fn the_record_of_an_unauthenticated_request_has_the_cause() {
     let env = TestEnv::new().await;
     for (authorizer, cause) in [
         (json!({}), "the event has no authorizer context"),
@@ -225,7 +225,7 @@ async fn the_record_has_the_reason_for_unauthenticated() {
 #[tokio::test]
 async fn a_duplicate_name_in_the_authorizer_context_is_rejected() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     let text = get_status(MESSAGE, "").to_string();
     let claim = format!("\"sub\":\"{ALICE}\"");
     assert!(text.contains(&claim));
@@ -281,8 +281,8 @@ async fn guest_cognito_identities_are_unauthenticated() {
     assert!(env.calls().is_empty());
 }
 
-/// Who signed, in the members that other versions of this function could use.
-const CHOSEN_BY_CALLERS: [&str; 6] = [
+/// Members that describe the signer, and that no pattern can use.
+const UNAVAILABLE_SIGNER_NAMES: [&str; 6] = [
     "userArn",
     "userId",
     "callerId",
@@ -292,8 +292,8 @@ const CHOSEN_BY_CALLERS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn only_two_names_of_a_signer_exist() {
-    for name in CHOSEN_BY_CALLERS {
+async fn other_names_of_a_signer_are_not_mapped() {
+    for name in UNAVAILABLE_SIGNER_NAMES {
         let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
         for (mut event, principal) in [
             (sample("http-api-iam"), "/requestContext/authorizer/iam"),
@@ -301,7 +301,7 @@ async fn only_two_names_of_a_signer_exist() {
             (sample("rest-api-iam"), "/requestContext/identity"),
         ] {
             let principal = event.pointer_mut(principal).expect("a principal");
-            for known in CHOSEN_BY_CALLERS {
+            for known in UNAVAILABLE_SIGNER_NAMES {
                 principal[known] = "id-1".into();
             }
             env.send(&event)
@@ -313,10 +313,10 @@ async fn only_two_names_of_a_signer_exist() {
 }
 
 #[tokio::test]
-async fn another_authorizer_may_use_the_names_of_a_signer() {
-    for name in CHOSEN_BY_CALLERS {
+async fn claims_with_the_names_of_a_signer_are_mapped() {
+    for name in UNAVAILABLE_SIGNER_NAMES {
         let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern(name))]).await;
-        env.put(FlowOutcome::sent());
+        env.seed_alices_message(FlowOutcome::sent());
         env.send(&with_claims(json!({ name: ALICE })))
             .await
             .assert_status("SENT");
@@ -324,7 +324,7 @@ async fn another_authorizer_may_use_the_names_of_a_signer() {
 }
 
 #[tokio::test]
-async fn a_function_url_has_no_cognito_identity() {
+async fn cognito_identities_in_function_url_events_are_not_mapped() {
     let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("cognitoIdentityId"))]).await;
     let mut event = sample("function-url-iam");
     event["requestContext"]["authorizer"]["iam"]["cognitoIdentity"] =
@@ -398,9 +398,9 @@ async fn only_sessions_of_the_session_role_are_trusted() {
 }
 
 #[tokio::test]
-async fn claims_beside_other_keys_are_ambiguous() {
+async fn claims_beside_other_keys_are_unauthenticated() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     for source in ["rest-api-cognito", "http-api-format-1.0-jwt"] {
         for (other, status) in [
             (json!({}), 200),
@@ -427,9 +427,9 @@ async fn claims_beside_other_keys_are_ambiguous() {
 
 #[tokio::test]
 async fn users_of_a_tenant_reach_their_own_app_instance_only() {
-    let template = "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}";
-    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", template)]).await;
-    env.put(FlowOutcome::sent());
+    let pattern = "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}";
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", pattern)]).await;
+    env.seed_alices_message(FlowOutcome::sent());
     let own = APP_INSTANCE.rsplit('/').next().expect("an id");
     let event = with_claims(json!({"sub": ALICE, "custom:tenant": own}));
     env.send(&event).await.assert_status("SENT");
@@ -446,13 +446,13 @@ async fn users_of_a_tenant_reach_their_own_app_instance_only() {
 
 #[tokio::test]
 async fn a_claim_that_is_the_whole_arn_must_be_a_user_arn() {
-    let template = "{custom:appInstanceUserArn}";
+    let pattern = "{custom:appInstanceUserArn}";
     let env = TestEnv::with(&[
-        ("APP_INSTANCE_USER_ARN", template),
+        ("APP_INSTANCE_USER_ARN", pattern),
         ("AWS_REGION", "us-east-1"),
     ])
     .await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     let event = |arn: &str| with_claims(json!({"custom:appInstanceUserArn": arn}));
     env.send(&event(&user(ALICE))).await.assert_status("SENT");
     for arn in [
@@ -474,12 +474,12 @@ async fn a_claim_that_is_the_whole_arn_must_be_a_user_arn() {
 async fn concurrent_callers_get_their_own_bearers_and_responses() {
     const MANY: u64 = 50;
     let env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "50")]).await;
-    let asked = (0..MANY).map(|index| {
+    let requests = (0..MANY).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));
         let detail = format!("result {index}");
-        let fate = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
-        env.seed_message(&id, &user(&sender), fate);
-        // Answers come in another order than questions: 7 has no divisor in common with 50.
+        let outcome = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
+        env.seed_message(&id, &user(&sender), outcome);
+        // Responses arrive in another order than requests: 7 and 50 have no common divisor.
         let delay = Duration::from_millis(200 + index * 7 % MANY * 10);
         env.chime.fault_for(&id, vec![Fault::Latency(delay)]);
         let mut event = get_status(&id, "");
@@ -493,7 +493,7 @@ async fn concurrent_callers_get_their_own_bearers_and_responses() {
             );
         }
     });
-    futures_util::future::join_all(asked).await;
+    futures_util::future::join_all(requests).await;
     let calls = env.calls();
     assert!(calls.iter().any(|call| call.in_flight > 1), "{calls:?}");
     for call in calls {

@@ -1,5 +1,5 @@
-//! Property: the bearer is the caller, or Chime is not called. In the events, Mallory writes to every place
-//! that a client can reach, and the gateway sends values that it never should.
+//! Property: the bearer is the caller, or Chime is not called. In the generated events, Mallory writes to
+//! every place that a client can write, and the authorizer sends invalid values.
 
 use std::cell::Cell;
 
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::support::{ALICE, APP_INSTANCE, TestEnv, at_route, sample, user, user_pattern};
 
-/// In every value that does not come from the authorizer, and in no value that does.
+/// Part of every value that does not come from the authorizer, and of no value that does.
 const MALLORY: &str = "mallory";
 
-/// A sample event, the name that the mapping uses, and where that name's value stands.
+/// A sample event, the name in the pattern, and the path of its value.
 struct SourceCase {
     event: &'static str,
     name: &'static str,
@@ -119,8 +119,8 @@ impl Node {
         let (Self::Object(members), Some((step, rest))) = (self, path.split_first()) else {
             return false;
         };
-        let spelt = [json!(step).to_string(), escaped(step)];
-        let mut found = members.iter().filter(|(name, _)| spelt.contains(name));
+        let spelling = [json!(step).to_string(), escaped(step)];
+        let mut found = members.iter().filter(|(name, _)| spelling.contains(name));
         let value = found.next();
         found.next().is_some() || value.is_some_and(|(_, value)| value.is_ambiguous(rest))
     }
@@ -145,27 +145,27 @@ fn escaped(name: &str) -> String {
     format!("\"\\u{first:04x}{}\"", name.get(1..).unwrap_or_default())
 }
 
-/// A change of an event.
+/// A mutation of an event.
 #[derive(Clone, Debug)]
 enum Mutation {
     /// Replaces the value of the authorizer.
-    Says(Value),
+    AuthorizerValue(Value),
     /// Repeats the name at this depth of the path, with Mallory's value.
-    Twice {
+    DuplicateName {
         depth: prop::sample::Index,
-        spelt_out: bool,
+        is_escaped: bool,
         first: bool,
     },
     /// Adds a name that looks like one of the path, with Mallory's value.
-    Alike {
+    SimilarName {
         depth: prop::sample::Index,
         how: prop::sample::Index,
     },
-    /// A client writes Mallory's name to this place.
-    Writes(prop::sample::Index, prop::sample::Index),
+    /// Adds a name with Mallory's ARN to a place that clients can write.
+    ClientInput(prop::sample::Index, prop::sample::Index),
 }
 
-/// Values of an authorizer: legal ones, and others that a careless reading would accept or repair.
+/// Values of an authorizer: valid ones, and others that a lenient parser would accept or repair.
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => "[A-Za-z0-9]([A-Za-z0-9:_.@-]{0,62}[A-Za-z0-9])?".prop_map(Value::from),
@@ -190,20 +190,20 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn any_change() -> impl Strategy<Value = Mutation> {
+fn any_mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
-        3 => any_value().prop_map(Mutation::Says),
+        3 => any_value().prop_map(Mutation::AuthorizerValue),
         1 => (any::<prop::sample::Index>(), any::<bool>(), any::<bool>())
-            .prop_map(|(depth, spelt_out, first)| Mutation::Twice { depth, spelt_out, first }),
+            .prop_map(|(depth, is_escaped, first)| Mutation::DuplicateName { depth, is_escaped, first }),
         2 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
-            .prop_map(|(depth, how)| Mutation::Alike { depth, how }),
+            .prop_map(|(depth, how)| Mutation::SimilarName { depth, how }),
         6 => (any::<prop::sample::Index>(), any::<prop::sample::Index>())
-            .prop_map(|(place, what)| Mutation::Writes(place, what)),
+            .prop_map(|(place, what)| Mutation::ClientInput(place, what)),
     ]
 }
 
-/// Mallory's claims, in the shape of the rest of a path.
-fn mallorys(path: &[&str]) -> Node {
+/// Nested objects along a path, with Mallory's name at the end.
+fn mallory_claims(path: &[&str]) -> Node {
     path.iter()
         .rev()
         .fold(Node::Leaf(json!(MALLORY).to_string()), |inner, name| {
@@ -211,8 +211,7 @@ fn mallorys(path: &[&str]) -> Node {
         })
 }
 
-/// Applies a change.
-fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
+fn apply(mutation: &Mutation, event: &mut Node, source: &SourceCase) {
     let split = |depth: &prop::sample::Index| {
         let depth = depth.index(source.path.len());
         (
@@ -221,8 +220,8 @@ fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
             &source.path[depth + 1..],
         )
     };
-    match change {
-        Mutation::Says(value) => {
+    match mutation {
+        Mutation::AuthorizerValue(value) => {
             let (name, parents) = source.path.split_last().expect("a path");
             let name = json!(name).to_string();
             if let Some(members) = event.at(parents) {
@@ -234,26 +233,26 @@ fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
                 members.push((name, Node::Leaf(value.to_string())));
             }
         }
-        Mutation::Twice {
+        Mutation::DuplicateName {
             depth,
-            spelt_out,
+            is_escaped,
             first,
         } => {
             let (parents, name, rest) = split(depth);
-            let spelt = if *spelt_out {
+            let spelling = if *is_escaped {
                 escaped(name)
             } else {
                 json!(name).to_string()
             };
             if let Some(members) = event.at(parents) {
                 let place = if *first { 0 } else { members.len() };
-                members.insert(place, (spelt, mallorys(rest)));
+                members.insert(place, (spelling, mallory_claims(rest)));
             }
         }
-        Mutation::Alike { depth, how } => {
+        Mutation::SimilarName { depth, how } => {
             let (parents, name, rest) = split(depth);
             let (head, tail) = name.split_at(1);
-            let alike = [
+            let similar = [
                 name.to_uppercase(),
                 format!("{}{tail}", head.to_uppercase()),
                 format!("{name} "),
@@ -261,15 +260,15 @@ fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
                 format!("{name}\0"),
                 name.replace('u', "\u{fc}"),
             ];
-            let alike = &alike[how.index(alike.len())];
-            if alike != name
+            let similar = &similar[how.index(similar.len())];
+            if similar != name
                 && let Some(members) = event.at(parents)
             {
-                members.insert(0, (json!(alike).to_string(), mallorys(rest)));
+                members.insert(0, (json!(similar).to_string(), mallory_claims(rest)));
             }
         }
-        Mutation::Writes(place, what) => {
-            let wanted = [
+        Mutation::ClientInput(place, what) => {
+            let names = [
                 source.name,
                 "sub",
                 "x-amz-chime-bearer",
@@ -282,7 +281,7 @@ fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
                 "claims",
                 "authorizer",
             ];
-            let name = wanted[what.index(wanted.len())];
+            let name = names[what.index(names.len())];
             let places: [&[&str]; 9] = [
                 &["headers"],
                 &["multiValueHeaders"],
@@ -297,7 +296,7 @@ fn apply(change: &Mutation, event: &mut Node, source: &SourceCase) {
             let place = places[place.index(places.len())];
             // At the top of an event: a member that gateways never send.
             let value = match (place.first(), name) {
-                (_, "claims" | "authorizer") => mallorys(&["jwt", "claims", source.name]),
+                (_, "claims" | "authorizer") => mallory_claims(&["jwt", "claims", source.name]),
                 (Some(place), _) if place.starts_with("multi") => {
                     Node::Leaf(json!([user(MALLORY)]).to_string())
                 }
@@ -354,10 +353,10 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
                 failure_persistence: None,
                 ..ProptestConfig::default()
             })
-            .run(&prop::collection::vec(any_change(), 0..5), |changes| {
+            .run(&prop::collection::vec(any_mutation(), 0..5), |mutations| {
                 let mut event = Node::of(&base);
-                for change in &changes {
-                    apply(change, &mut event, source);
+                for mutation in &mutations {
+                    apply(mutation, &mut event, source);
                 }
                 let text = event.text();
                 env.chime.forget_calls();
@@ -367,10 +366,10 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
                     calls.is_empty() || !event.is_ambiguous(source.path),
                     "{text}: {reply:?}"
                 );
-                let naive: Option<Value> = serde_json::from_str(&text).ok();
-                let naive = naive.and_then(|event| authorized(&event, source.name));
+                let expected: Option<Value> = serde_json::from_str(&text).ok();
+                let expected = expected.and_then(|event| authorized(&event, source.name));
                 for call in &calls {
-                    prop_assert_eq!(&call.bearer, &naive.as_deref().map(user));
+                    prop_assert_eq!(&call.bearer, &expected.as_deref().map(user));
                     let bearer = call.bearer.as_deref().unwrap_or_default();
                     prop_assert!(!bearer.contains(MALLORY), "{bearer}");
                     prop_assert!(legal.is_match(bearer).expect("a match"), "{bearer}");
@@ -380,7 +379,7 @@ async fn the_bearer_is_what_the_oracle_reads_or_chime_is_not_called() {
             })
             .unwrap_or_else(|error| panic!("{} {}: {error}", source.event, route.name));
         });
-        // Otherwise it would hold because everything is refused.
+        // Otherwise the property would hold only because every event is rejected.
         assert!(
             called.get() > cases() / 10,
             "{} {}: {called:?}",

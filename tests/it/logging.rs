@@ -13,7 +13,7 @@ use crate::support::{MESSAGE, TestEnv, get_status, request_id, user, user_patter
 #[tokio::test]
 async fn the_record_has_the_request_and_its_metrics() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.chime
         .script(vec![Fault::service_failure(), Fault::Pass]);
     let event = get_status(MESSAGE, "&wait=0");
@@ -91,7 +91,7 @@ async fn the_record_has_the_request_and_its_metrics() {
 #[tokio::test]
 async fn an_unknown_status_is_counted_as_other() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::Settled("HIDDEN".into(), None));
+    env.seed_alices_message(FlowOutcome::Settled("HIDDEN".into(), None));
     let event = get_status(MESSAGE, "");
     env.send(&event).await.assert_status("HIDDEN");
     let record = env.record(request_id(&event)).await;
@@ -101,7 +101,7 @@ async fn an_unknown_status_is_counted_as_other() {
     );
 }
 
-/// Texts in the places of everything that must not be logged.
+/// The value of each place whose content must not be logged.
 const CANARIES: [&str; 6] = [
     "canary-token",
     "canary-claim",
@@ -147,7 +147,7 @@ async fn secrets_never_reach_a_log_or_a_problem() {
         Some(Fault::expired_token()),
     ];
     for level in ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] {
-        let env = TestEnv::of(
+        let env = TestEnv::with_options(
             Options::default(),
             &[
                 ("AWS_LAMBDA_LOG_LEVEL", level),
@@ -172,7 +172,7 @@ async fn secrets_never_reach_a_log_or_a_problem() {
             if reply.status == 200 {
                 assert!(
                     reply.body.contains("canary-detail"),
-                    "the sender may know why"
+                    "the sender may read the detail"
                 );
             } else {
                 assert!(
@@ -181,7 +181,7 @@ async fn secrets_never_reach_a_log_or_a_problem() {
                 );
             }
         }
-        // Refusals of every kind.
+        // Rejected requests of every kind.
         let mut refused = vec![full_of_canaries(), full_of_canaries(), full_of_canaries()];
         refused[0]["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = "canary-user/x".into();
         refused[1]["rawQueryString"] =

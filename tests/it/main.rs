@@ -1,5 +1,5 @@
-//! The function from outside: the binary as a process, Lambda's Runtime API in front of it, and a
-//! fake Chime for Chime behind it, over real sockets.
+//! Tests of the function as a process: a fake Runtime API of Lambda invokes the binary, and the binary
+//! calls a fake Chime, over real sockets.
 
 // A test may end by panicking: that is how it fails.
 #![allow(
@@ -23,7 +23,7 @@ mod operations;
 mod robustness;
 mod upstream_errors;
 mod validation;
-// It reads `/proc`.
+// The soak reads `/proc`.
 #[cfg(target_os = "linux")]
 mod soak;
 mod support;

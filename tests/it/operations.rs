@@ -1,5 +1,5 @@
-//! The operations of the function are the same set everywhere: in its table, in `openapi.yaml`, in the
-//! routes of every template, and in the IAM actions of the function's role.
+//! The table of operations agrees with `openapi.yaml`, with the routes of every template, and with the
+//! IAM actions of the function's role.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -226,7 +226,7 @@ fn the_permissions_of_every_template_cover_the_paths_of_the_table() {
                 permissions.filter_map(|permission| permission["SourceArn"]["Fn::Sub"].as_str());
             let paths = arns.filter_map(|arn| Some(arn.split_once(methods)?.1));
             let paths: BTreeSet<&str> = paths.collect();
-            // Without one, SAM makes the permissions from the events of the function.
+            // If a template has no permissions, SAM makes them from the events of the function.
             assert!(paths.is_empty() || paths == expected, "{file}: {paths:?}");
         }
     }

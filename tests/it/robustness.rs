@@ -76,7 +76,7 @@ async fn malformed_events_return_internal_error() {
 #[tokio::test]
 async fn events_that_make_lambda_http_panic_get_a_response() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     let mut event = get_status(MESSAGE, "");
     let query = event["rawQueryString"]
         .as_str()
@@ -159,7 +159,7 @@ async fn only_the_root_of_a_trace_reaches_the_record() {
 async fn an_undelivered_response_is_logged_and_does_not_end_the_function() {
     for concurrency in ["1", "2"] {
         let mut env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", concurrency)]).await;
-        // Each worker of the concurrent mode loses one.
+        // Three, so each worker of the concurrent mode loses one.
         for _ in 0..3 {
             env.function.lose_responses(1);
             let event = get_status(MESSAGE, "").to_string();
@@ -205,7 +205,7 @@ async fn a_runtime_api_that_fails_is_not_logged_as_a_failed_start() {
     assert!(!log.contains("does not start"), "{log}");
 }
 
-/// A path to some place in an event, by which member or item to take at each step.
+/// A path into an event (the index of the member or item at each step), and the value to put there.
 fn any_mutation() -> impl Strategy<Value = (Vec<prop::sample::Index>, Value)> {
     let values = prop_oneof![
         Just(Value::Null),
@@ -252,7 +252,7 @@ fn mutate(event: &mut Value, path: &[prop::sample::Index], value: &Value) {
     }
 }
 
-/// How many events are made up; `ROBUSTNESS_CASES` sets another number.
+/// The number of generated events. `ROBUSTNESS_CASES` sets another number.
 fn cases() -> u32 {
     std::env::var("ROBUSTNESS_CASES").map_or(3000, |cases| cases.parse().expect("a number"))
 }

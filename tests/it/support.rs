@@ -28,8 +28,8 @@ pub fn user_pattern(name: &str) -> String {
     user(&format!("{{{name}}}"))
 }
 
-/// The binary under test: cargo's, or the one that `FUNCTION_UNDER_TEST` names. So the tests also run
-/// against the binary of cargo-lambda, which aborts on a panic.
+/// The binary under test: cargo's, or the file in `FUNCTION_UNDER_TEST`, such as the release binary of
+/// cargo-lambda, which aborts on a panic.
 pub fn binary() -> PathBuf {
     std::env::var_os("FUNCTION_UNDER_TEST").map_or_else(
         || env!("CARGO_BIN_EXE_chime-message-status").into(),
@@ -40,9 +40,9 @@ pub fn binary() -> PathBuf {
 /// Starts the function with the usual pattern and credentials. `variables` are added, or replace these.
 pub async fn start_function(variables: &[(&str, &str)]) -> FakeLambda {
     let credentials = Options::default().credentials;
-    let template = user_pattern("sub");
+    let pattern = user_pattern("sub");
     let mut all = vec![
-        ("APP_INSTANCE_USER_ARN", template.as_str()),
+        ("APP_INSTANCE_USER_ARN", pattern.as_str()),
         ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
         ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
     ];
@@ -60,7 +60,7 @@ pub struct TestEnv {
 pub struct PemFile(PathBuf);
 
 impl PemFile {
-    pub fn of(content: &[u8]) -> Self {
+    pub fn create(content: &[u8]) -> Self {
         let path = std::env::temp_dir().join(format!("fake-chime-{}.pem", unique_id()));
         std::fs::write(&path, content).expect("a file");
         Self(path)
@@ -85,13 +85,16 @@ impl TestEnv {
 
     /// With `variables` in addition to the usual ones, over HTTP.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
-        Self::of(Options::default(), variables).await
+        Self::with_options(Options::default(), variables).await
     }
 
     /// With `variables` in addition to the usual ones, over HTTPS.
     pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
         let chime = FakeChime::start(options).await.expect("a fake Chime");
-        let (url, roots) = (chime.https_url(), PemFile::of(chime.ca_pem().as_bytes()));
+        let (url, roots) = (
+            chime.https_url(),
+            PemFile::create(chime.ca_pem().as_bytes()),
+        );
         let mut all = vec![
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
             ("AWS_CA_BUNDLE", roots.path()),
@@ -103,7 +106,8 @@ impl TestEnv {
         Self { chime, function }
     }
 
-    pub async fn of(options: Options, variables: &[(&str, &str)]) -> Self {
+    /// With `options` for the fake Chime, and `variables` in addition to the usual ones, over HTTP.
+    pub async fn with_options(options: Options, variables: &[(&str, &str)]) -> Self {
         let chime = FakeChime::start(options).await.expect("a fake Chime");
         let url = chime.http_url();
         let mut all = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
@@ -113,8 +117,8 @@ impl TestEnv {
     }
 
     /// Seeds the usual message of Alice with the outcome of its flow.
-    pub fn put(&self, fate: FlowOutcome) {
-        self.seed_message(MESSAGE, &user(ALICE), fate);
+    pub fn seed_alices_message(&self, outcome: FlowOutcome) {
+        self.seed_message(MESSAGE, &user(ALICE), outcome);
     }
 
     pub fn seed_message(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
@@ -133,13 +137,13 @@ impl TestEnv {
 
     /// Asserts that the next request gets the right status.
     pub async fn assert_works(&self) {
-        self.put(FlowOutcome::sent());
+        self.seed_alices_message(FlowOutcome::sent());
         self.send(&get_status(MESSAGE, ""))
             .await
             .assert_status("SENT");
     }
 
-    /// Invokes with 29 s, which is also the timeout of a REST API.
+    /// Invokes with a deadline in 29 s, which is also the timeout of a REST API.
     pub async fn send_bytes(&self, event: impl Into<Vec<u8>>) -> GatewayResponse {
         self.send_within(event, Duration::from_secs(29)).await
     }
@@ -177,8 +181,8 @@ pub async fn send(function: &FakeLambda, event: &Value) -> GatewayResponse {
     send_to(function, event.to_string().as_bytes(), deadline).await
 }
 
-/// Invokes a function with a deadline, or with one in 1970. Also asserts that `openapi.yaml` describes
-/// the response.
+/// Invokes a function. `None` is a deadline in 1970. Also asserts that `openapi.yaml` describes the
+/// response.
 pub async fn send_to(
     function: &FakeLambda,
     event: &[u8],
@@ -241,9 +245,9 @@ impl GatewayResponse {
             );
         }
         let name = problem_name(&problem);
-        let may_pass = ["throttled", "upstream-unavailable"].contains(&name.as_str());
+        let is_retryable = ["throttled", "upstream-unavailable"].contains(&name.as_str());
         let retry_after = self.header("retry-after");
-        assert_eq!(retry_after.is_some(), may_pass, "{self:?}");
+        assert_eq!(retry_after.is_some(), is_retryable, "{self:?}");
         name
     }
 

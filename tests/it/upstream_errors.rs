@@ -25,10 +25,10 @@ async fn assert_maps_to(
     );
     let timeout = if hangs { "300" } else { "20000" };
     let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", timeout)]).await;
-    // Without the connection of the warm-up: a timeout on a reused connection is retried.
+    // Closes the connection of the warm-up, because a timeout on a reused connection is retried.
     env.function.polled(1).await;
     env.chime.close_connections().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.chime.always(Some(fault.clone()));
     let event = get_status(MESSAGE, "");
     let reply = env.send(&event).await;
@@ -47,8 +47,8 @@ async fn assert_maps_to(
         _ => "INFO",
     };
     assert_eq!(record["level"], level, "{fault:?}");
-    let told = record["cause"].as_str().expect("a cause");
-    assert!(told.contains(cause), "{fault:?}: {told}");
+    let logged = record["cause"].as_str().expect("a cause");
+    assert!(logged.contains(cause), "{fault:?}: {logged}");
     // Chime works again, and so does the function.
     env.chime.always(None);
     env.send(&get_status(MESSAGE, ""))
@@ -68,7 +68,7 @@ async fn an_unknown_user_is_not_provisioned() {
     )
     .await;
     let users = Users::AllBut(vec![user(ALICE)]);
-    let env = TestEnv::of(
+    let env = TestEnv::with_options(
         Options {
             users,
             ..Options::default()
@@ -268,7 +268,7 @@ async fn lost_connections_are_retried() {
     )
     .await;
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.chime
         .script(vec![Fault::Reset, Fault::service_failure(), Fault::Pass]);
     let event = get_status(MESSAGE, "");
@@ -281,7 +281,7 @@ async fn lost_connections_are_retried() {
 }
 
 #[tokio::test]
-async fn an_invalid_response_is_a_failure() {
+async fn an_invalid_response_is_an_upstream_failure() {
     for body in [
         "",
         "null",
@@ -339,7 +339,7 @@ async fn an_invalid_response_is_a_failure() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_http_are_a_failure() {
+async fn bytes_that_are_not_http_are_an_upstream_problem() {
     let env = TestEnv::new().await;
     env.chime
         .always(Some(Fault::Raw(b"\x16\x03\x01 garbage\r\n\r\n".to_vec())));
@@ -377,7 +377,7 @@ async fn an_unreachable_chime_is_unavailable() {
         "http://127.0.0.1:1",
         "https://127.0.0.1:1",
         "http://chime.invalid",
-        // It answers, and not in TLS.
+        // Responds, but not in TLS.
         &chime.http_url().replace("http:", "https:"),
     ] {
         let env = TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url)]).await;
@@ -400,13 +400,13 @@ async fn an_unreachable_chime_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_response_beats_lambdas_deadline_however_chime_fails() {
+async fn a_response_comes_before_lambdas_deadline_when_chime_hangs() {
     let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "20000")]).await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.chime.always(Some(Fault::Hang));
     for deadline in [Duration::from_secs(1), Duration::from_secs(2)] {
-        let asked = env.send_within(get_status(MESSAGE, "").to_string(), deadline);
-        let (reply, took) = fakes::lambda::timed(asked).await;
+        let response = env.send_within(get_status(MESSAGE, "").to_string(), deadline);
+        let (reply, took) = fakes::lambda::timed(response).await;
         reply.assert_problem(504, "upstream-timeout");
         assert!(took < deadline, "{took:?} of {deadline:?}");
     }
@@ -415,7 +415,7 @@ async fn a_response_beats_lambdas_deadline_however_chime_fails() {
 #[tokio::test]
 async fn a_deadline_in_1970_is_ignored() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     env.chime
         .always(Some(Fault::Latency(Duration::from_millis(300))));
     let event = get_status(MESSAGE, "").to_string();

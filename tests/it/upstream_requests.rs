@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_request_is_the_one_of_the_cli_with_a_signed_bearer() {
+async fn the_request_is_the_same_as_the_aws_clis_with_a_signed_bearer() {
     let env = TestEnv::new().await;
     env.assert_works().await;
     let [call] = &env.calls()[..] else {
@@ -70,16 +70,16 @@ async fn the_request_names_this_function_and_not_the_sdk() {
 
 #[tokio::test]
 async fn the_region_is_the_one_of_the_pattern() {
-    let template = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
+    let pattern = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/user/{sub}";
     let options = Options {
         region: "eu-central-1".into(),
         ..Options::default()
     };
     let variables = [
-        ("APP_INSTANCE_USER_ARN", template),
+        ("APP_INSTANCE_USER_ARN", pattern),
         ("AWS_REGION", "us-east-1"),
     ];
-    let env = TestEnv::of(options, &variables).await;
+    let env = TestEnv::with_options(options, &variables).await;
     let channel = "arn:aws:chime:eu-central-1:111122223333:app-instance/7f1c/channel/c";
     let event = crate::support::get(&format!("channelArn={channel}&messageId=m"));
     env.send(&event)
@@ -97,32 +97,35 @@ async fn the_region_is_the_one_of_the_pattern() {
 async fn a_session_token_is_sent() {
     let mut options = Options::default();
     options.credentials.session_token = Some("session".into());
-    let env = TestEnv::of(options, &[("AWS_SESSION_TOKEN", "session")]).await;
+    let env = TestEnv::with_options(options, &[("AWS_SESSION_TOKEN", "session")]).await;
     env.assert_works().await;
 }
 
 #[tokio::test]
 async fn only_the_roots_of_the_bundle_are_trusted() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
-    let stranger = TestEnv::new().await;
-    let own = env.chime.ca_pem();
-    let strangers = stranger.chime.ca_pem();
+    env.seed_alices_message(FlowOutcome::sent());
+    let other = TestEnv::new().await;
+    let own_ca = env.chime.ca_pem();
+    let other_ca = other.chime.ca_pem();
     let url = env.chime.https_url();
     for (bundle, trusted) in [
-        // What bundles have between their certificates, in any encoding.
+        // Bundles can have text between their certificates, in any encoding.
         (
-            Some([b"# AC Ra\xEDz\n", own.as_bytes(), b"\nend\n"].concat()),
+            Some([b"# AC Ra\xEDz\n", own_ca.as_bytes(), b"\nend\n"].concat()),
             true,
         ),
-        (Some([strangers.as_bytes(), own.as_bytes()].concat()), true),
-        (Some(strangers.as_bytes().to_vec()), false),
+        (
+            Some([other_ca.as_bytes(), own_ca.as_bytes()].concat()),
+            true,
+        ),
+        (Some(other_ca.as_bytes().to_vec()), false),
         (None, false),
     ] {
-        let file = bundle.as_deref().map(PemFile::of);
+        let file = bundle.as_deref().map(PemFile::create);
         let mut variables = vec![
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
-            // The system's file counts for nothing.
+            // The function ignores the system's file.
             ("SSL_CERT_FILE", env!("CARGO_MANIFEST_DIR")),
         ];
         variables.extend(file.iter().map(|file| ("AWS_CA_BUNDLE", file.path())));
@@ -142,8 +145,8 @@ async fn only_the_roots_of_the_bundle_are_trusted() {
 #[tokio::test]
 async fn a_certificate_that_is_commented_out_is_not_trusted() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent());
-    let stranger = TestEnv::new().await;
+    env.seed_alices_message(FlowOutcome::sent());
+    let other = TestEnv::new().await;
     let commented_out: String = env
         .chime
         .ca_pem()
@@ -153,7 +156,7 @@ async fn a_certificate_that_is_commented_out_is_not_trusted() {
     let first_line_only = env.chime.ca_pem().replacen("-----BEGIN", "# -----BEGIN", 1);
     let url = env.chime.https_url();
     for not_trusted in [commented_out, first_line_only] {
-        let file = PemFile::of(format!("{not_trusted}\n{}", stranger.chime.ca_pem()).as_bytes());
+        let file = PemFile::create(format!("{not_trusted}\n{}", other.chime.ca_pem()).as_bytes());
         let function = start_function(&[
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
             ("AWS_CA_BUNDLE", file.path()),
@@ -173,7 +176,7 @@ async fn the_connection_is_opened_before_the_first_request_without_a_bearer() {
     assert_eq!(
         env.chime.open_connections(),
         1,
-        "the first request found it open"
+        "the first request reuses it"
     );
     assert!(env.chime.calls_of(ApiOperation::Unknown).is_empty());
 }
@@ -185,7 +188,7 @@ async fn a_request_after_a_long_freeze_costs_one_call_and_one_new_connection() {
         ..Options::default()
     };
     let env = TestEnv::over_tls(options, &[]).await;
-    env.put(FlowOutcome::sent());
+    env.seed_alices_message(FlowOutcome::sent());
     for _ in 0..3 {
         env.function.freeze().expect("frozen");
         let closed = async {
@@ -193,10 +196,10 @@ async fn a_request_after_a_long_freeze_costs_one_call_and_one_new_connection() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let patience = Duration::from_secs(20);
-        tokio::time::timeout(patience, closed)
+        let timeout = Duration::from_secs(20);
+        tokio::time::timeout(timeout, closed)
             .await
-            .expect("Chime closes what is idle");
+            .expect("Chime closes idle connections");
         env.function.thaw().expect("thawed");
         env.chime.forget_calls();
         env.send(&get_status(MESSAGE, ""))

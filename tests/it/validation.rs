@@ -34,7 +34,7 @@ async fn every_status_is_returned_as_chime_sends_it() {
 #[tokio::test]
 async fn a_pending_message_has_a_jittered_retry_after() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     let mut seen = std::collections::HashSet::new();
     for _ in 0..40 {
         let reply = env.send(&get_status(MESSAGE, "")).await;

@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn the_response_comes_when_the_message_is_no_longer_pending() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::sent_after(SECOND));
+    env.seed_alices_message(FlowOutcome::sent_after(SECOND));
     let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=20"))).await;
     reply.assert_status("SENT");
     assert!(took >= SECOND && took < 4 * SECOND, "{took:?}");
@@ -23,7 +23,7 @@ async fn the_response_comes_when_the_message_is_no_longer_pending() {
 #[tokio::test]
 async fn an_expired_wait_returns_pending() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=2"))).await;
     reply.assert_status("PENDING");
     assert!(reply.header("retry-after").is_some());
@@ -38,14 +38,14 @@ async fn an_expired_wait_returns_pending() {
 #[tokio::test]
 async fn a_wait_is_cut_to_the_configured_maximum() {
     let env = TestEnv::with(&[("MAX_WAIT_SECONDS", "1")]).await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     for wait in ["20", "99999999999999999999999999"] {
         let (reply, took) = timed(env.send(&get_status(MESSAGE, &format!("&wait={wait}")))).await;
         reply.assert_status("PENDING");
         assert!(took >= SECOND && took < 2 * SECOND, "{took:?}");
     }
     let env = TestEnv::with(&[("MAX_WAIT_SECONDS", "0")]).await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     env.send(&get_status(MESSAGE, "&wait=20"))
         .await
         .assert_status("PENDING");
@@ -55,7 +55,7 @@ async fn a_wait_is_cut_to_the_configured_maximum() {
 #[tokio::test]
 async fn a_wait_of_0_s_makes_one_call() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::Pending);
+    env.seed_alices_message(FlowOutcome::Pending);
     env.send(&get_status(MESSAGE, "&wait=0"))
         .await
         .assert_status("PENDING");
@@ -64,7 +64,7 @@ async fn a_wait_of_0_s_makes_one_call() {
 
 #[tokio::test]
 async fn a_single_failure_does_not_end_a_wait() {
-    for trouble in [
+    for fault in [
         Fault::throttled(),
         Fault::service_failure(),
         Fault::service_unavailable(),
@@ -76,30 +76,25 @@ async fn a_single_failure_does_not_end_a_wait() {
         Fault::ResetInBody,
     ] {
         let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
-        env.put(FlowOutcome::sent_after(SECOND / 2));
+        env.seed_alices_message(FlowOutcome::sent_after(SECOND / 2));
         env.chime
-            .script(vec![Fault::Pass, trouble.clone(), Fault::Pass]);
+            .script(vec![Fault::Pass, fault.clone(), Fault::Pass]);
         env.send(&get_status(MESSAGE, "&wait=10"))
             .await
             .assert_status("SENT");
         let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
-        env.put(FlowOutcome::Pending);
+        env.seed_alices_message(FlowOutcome::Pending);
         env.chime.script(vec![Fault::Pass]);
         env.chime.always(None);
         env.chime.fault_for(
             MESSAGE,
-            vec![
-                Fault::Pass,
-                trouble.clone(),
-                trouble.clone(),
-                trouble.clone(),
-            ],
+            vec![Fault::Pass, fault.clone(), fault.clone(), fault.clone()],
         );
         let reply = env.send(&get_status(MESSAGE, "&wait=1")).await;
         assert_eq!(
             (reply.status, reply.json()["status"].as_str()),
             (200, Some("PENDING")),
-            "{trouble:?}"
+            "{fault:?}"
         );
     }
 }
@@ -107,7 +102,7 @@ async fn a_single_failure_does_not_end_a_wait() {
 #[tokio::test]
 async fn a_message_that_is_denied_during_a_wait_is_gone() {
     let env = TestEnv::new().await;
-    env.put(FlowOutcome::PendingThen {
+    env.seed_alices_message(FlowOutcome::PendingThen {
         after: SECOND / 2,
         value: "DENIED".into(),
         detail: None,
@@ -127,7 +122,7 @@ async fn only_a_message_that_was_pending_in_the_same_request_is_gone() {
     ];
     for fault in not_found {
         let env = TestEnv::new().await;
-        env.put(FlowOutcome::Pending);
+        env.seed_alices_message(FlowOutcome::Pending);
         env.chime
             .fault_for(MESSAGE, vec![Fault::Pass, fault.clone()]);
         env.send(&get_status(MESSAGE, "&wait=10"))
@@ -153,8 +148,8 @@ async fn only_a_message_that_was_pending_in_the_same_request_is_gone() {
     assert_eq!(problem_name(&results[2]["problem"]), "message-gone");
 }
 
-/// What Chime can do to every call, and the problem that it leads to.
-fn ways_to_fail() -> Vec<(Fault, u64, &'static str)> {
+/// Faults of every call, each with the problem that the function returns.
+fn lasting_faults() -> Vec<(Fault, u64, &'static str)> {
     vec![
         (Fault::throttled(), 429, "throttled"),
         (Fault::service_failure(), 502, "upstream-failure"),
@@ -170,9 +165,9 @@ fn ways_to_fail() -> Vec<(Fault, u64, &'static str)> {
 
 #[tokio::test]
 async fn a_wait_ends_within_4_s_when_chime_fails() {
-    for (fault, status, name) in ways_to_fail() {
+    for (fault, status, name) in lasting_faults() {
         let env = TestEnv::new().await;
-        env.put(FlowOutcome::Pending);
+        env.seed_alices_message(FlowOutcome::Pending);
         env.chime.always(Some(fault.clone()));
         let (reply, took) = timed(env.send(&get_status(MESSAGE, "&wait=20"))).await;
         assert_eq!(
@@ -204,7 +199,7 @@ async fn a_wait_for_an_unreachable_chime_ends_within_4_s() {
 async fn a_batch_that_waits_ends_within_4_s_when_chime_fails() {
     let ids: Vec<String> = (0..20).map(|index| format!("m{index}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    for (fault, _, name) in ways_to_fail() {
+    for (fault, _, name) in lasting_faults() {
         let env = TestEnv::new().await;
         env.chime.always(Some(fault.clone()));
         let (reply, took) = timed(env.send(&post("wait=20", messages(&ids)))).await;
@@ -248,7 +243,7 @@ async fn until_any_counts_a_final_problem_as_decided() {
 }
 
 #[tokio::test]
-async fn until_anywhere_else_is_an_error_that_names_it() {
+async fn until_outside_a_waiting_batch_or_with_another_value_is_rejected() {
     let env = TestEnv::new().await;
     let body = messages(&[MESSAGE]);
     for event in [
@@ -268,8 +263,8 @@ async fn until_anywhere_else_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_response_beats_the_deadline_however_chime_fails_during_a_wait() {
-    let hang = [
+async fn a_response_comes_before_the_deadline_when_chime_fails_during_a_wait() {
+    let faults = [
         Fault::Hang,
         Fault::StallInBody,
         Fault::Drip(Duration::from_millis(100)),
@@ -277,10 +272,10 @@ async fn a_response_beats_the_deadline_however_chime_fails_during_a_wait() {
         Fault::Reset,
     ];
     for deadline in [SECOND, 2 * SECOND] {
-        for fault in &hang {
+        for fault in &faults {
             for healthy in 0..2 {
                 let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "20000")]).await;
-                env.put(FlowOutcome::Pending);
+                env.seed_alices_message(FlowOutcome::Pending);
                 let mut script = vec![Fault::Pass; healthy];
                 script.extend(vec![fault.clone(); 20]);
                 env.chime.script(script);
@@ -323,7 +318,7 @@ async fn a_batch_waits_until_every_message_is_decided() {
 #[tokio::test]
 async fn concurrent_waits_get_their_own_results() {
     let env = TestEnv::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "20")]).await;
-    let asked = (0..20).map(|index| {
+    let requests = (0..20).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));
         env.seed_message(&id, &user(&sender), FlowOutcome::sent_after(SECOND));
         let mut event = get_status(&id, "&wait=10");
@@ -331,10 +326,10 @@ async fn concurrent_waits_get_their_own_results() {
         let env = &env;
         async move { env.send(&event).await.assert_status("SENT") }
     });
-    let (_, took) = timed(futures_util::future::join_all(asked)).await;
+    let (_, took) = timed(futures_util::future::join_all(requests)).await;
     assert!(
         took < 10 * SECOND,
-        "one after the other it would take 20: {took:?}"
+        "in sequence they would take 20 s: {took:?}"
     );
     for call in env.calls() {
         let number = call

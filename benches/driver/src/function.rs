@@ -136,7 +136,7 @@ pub fn get(sub: &str, message_id: &str, rest: &str) -> Outcome<String> {
     Ok(event.to_string())
 }
 
-/// A `POST` for many messages, with such a query.
+/// A `POST` for many messages, with this query.
 pub fn post(sub: &str, message_ids: &[String], query: &str) -> Outcome<String> {
     let mut event: Value = serde_json::from_str(&get(sub, "", "")?)?;
     let messages: Vec<_> = message_ids
@@ -162,7 +162,7 @@ fn user(id: &str) -> String {
 pub struct Function(FakeLambda);
 
 impl Function {
-    /// Waits until so many invocations have been requested since the start, and its CPU clock stands still.
+    /// Waits until the function has requested `polls` invocations since its start, and uses no more CPU time.
     pub async fn at_rest(&self, polls: usize) -> Outcome<()> {
         tokio::time::timeout(START, async {
             self.0.polled(polls).await;
@@ -177,14 +177,14 @@ impl Function {
             }
         })
         .await
-        .map_err(|_| format!("it never came to rest; its log: {:?}", self.0.log()))?
+        .map_err(|_| format!("it still uses CPU time; its log: {:?}", self.0.log()))?
     }
 
-    /// Makes a request and takes whatever well-formed response comes.
+    /// Makes a request, and accepts any well-formed response.
     pub async fn any_response(&self, event: String) -> Outcome<Value> {
         let reply = self.0.invoke(event, Some(DEADLINE)).await;
         let Reply::Response(response) = &reply else {
-            return Err(format!("no answer: {reply:?}; its log: {:?}", self.0.log()).into());
+            return Err(format!("no response: {reply:?}; its log: {:?}", self.0.log()).into());
         };
         Ok(serde_json::from_slice(response)?)
     }
@@ -194,7 +194,7 @@ impl Function {
         let response = self.any_response(event).await?;
         match (response["statusCode"].as_u64(), response["body"].as_str()) {
             (Some(200), Some(body)) => Ok(serde_json::from_str(body)?),
-            _ => Err(format!("a wrong answer: {response}; its log: {:?}", self.0.log()).into()),
+            _ => Err(format!("a wrong response: {response}; its log: {:?}", self.0.log()).into()),
         }
     }
 
@@ -204,7 +204,7 @@ impl Function {
         if body == json!({"messageId": MESSAGE, "status": "SENT"}) {
             Ok(())
         } else {
-            Err(format!("a wrong answer: {body}").into())
+            Err(format!("a wrong response: {body}").into())
         }
     }
 
@@ -214,12 +214,12 @@ impl Function {
         Ok(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
     }
 
-    /// The most memory that it had at any time, in KiB.
+    /// Its peak memory, in KiB.
     pub fn peak_memory(&self) -> Outcome<i64> {
         self.status("VmHWM:")
     }
 
-    /// The memory that it has now, in KiB.
+    /// Its current memory, in KiB.
     pub fn memory(&self) -> Outcome<i64> {
         self.status("VmRSS:")
     }
@@ -236,7 +236,7 @@ impl Function {
         self.0.use_trace_ids(trace_ids);
     }
 
-    /// Begins its log again, so that a long run does not keep all of it here.
+    /// Discards its log so far, so a long run does not keep all of it.
     pub fn forget_log(&self) {
         self.0.forget_log();
     }

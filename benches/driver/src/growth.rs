@@ -1,5 +1,5 @@
-//! How the cost grows: many messages in one request beside as many requests, and one wait beside
-//! polling.
+//! How the cost grows: many messages in one request compared with as many requests, and one wait compared
+//! with polling.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::function::{Chime, Function, Outcome, Roots, get, post};
 
 const MANY: usize = 20;
 const SECONDS: usize = 20;
-/// So that what only first answers cost stays out.
+/// Requests before the measurement, which excludes the cost of first responses.
 const BEFORE: usize = 20;
 const USER: &str = "user";
 
@@ -34,18 +34,18 @@ pub async fn measure(binary: &Path) -> Outcome<Value> {
     }))
 }
 
-/// What `work` costs the function in CPU time and in calls of Chime, after so many batches: the first
-/// opens the connections that the next ones find.
+/// What `work` costs the function in CPU time and in calls to Chime, after this number of batches. The
+/// first batch opens the connections that the next ones reuse.
 async fn cost(
     binary: &Path,
-    fate: FlowOutcome,
+    outcome: FlowOutcome,
     batches: usize,
     work: impl AsyncFnOnce(&Function) -> Outcome<usize>,
 ) -> Outcome<Value> {
     let chime = Chime::new(Roots::Bundle).await?;
     chime.put_usual();
     for id in ids() {
-        chime.put(&id, USER, fate.clone());
+        chime.put(&id, USER, outcome.clone());
     }
     let function = chime.start(binary, &[]).await?;
     for _ in 0..BEFORE {

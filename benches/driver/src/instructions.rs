@@ -7,11 +7,10 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::function::{Chime, Outcome, Roots, script};
 
-/// Slows the clock down. Under valgrind everything takes about fifty times as long, and a timeout that
-/// never strikes on Lambda would cut a start short here, sometimes at one place and sometimes at
-/// another.
+/// Slows the clock down. Under valgrind everything takes about fifty times as long. A timeout that never
+/// expires on Lambda would end a start early, at a different place in each run.
 const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
-/// Enough for what varies from answer to answer to even out.
+/// Enough to average out the differences between responses.
 const FURTHER: usize = 100;
 
 pub async fn measure(binary: &Path, roots: Roots) -> Outcome<Value> {
@@ -25,7 +24,7 @@ pub async fn measure(binary: &Path, roots: Roots) -> Outcome<Value> {
     }))
 }
 
-/// The instructions of a process that answers so often and then ends.
+/// The instructions of a process that sends this number of responses and then ends.
 async fn count(binary: &Path, roots: Roots, answers: usize) -> Outcome<usize> {
     let file = NamedTempFile::new()?.into_temp_path();
     profile(binary, roots, answers, &file).await?;

@@ -1,7 +1,7 @@
 //! Result lag: the time from Chime's decision about a message to the response that reports it.
 //!
-//! [`simulated`] runs the function's own polling on a clock that jumps, so its figures are the same
-//! on every machine. [`measured`] waits for a release binary.
+//! [`simulated`] runs the function's own polling on a simulated clock, so its figures are the same on
+//! every machine. [`measured`] measures a release binary.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -65,7 +65,7 @@ enum Method {
     WaitForAny,
     /// A call for each message once a second.
     Polling,
-    /// A WebSocket that does not drop: the limit.
+    /// A WebSocket that stays connected: the smallest possible lag.
     WebSocket,
 }
 
@@ -206,7 +206,7 @@ async fn requests(method: Method, mut pending: Vec<Instant>) -> Sample {
     }
 }
 
-/// One request with `wait=20`. Which of the messages are decided.
+/// Makes one request with `wait=20`. Returns which of the messages are decided.
 async fn request(method: Method, decisions: &[Instant], calls: &Cell<usize>) -> Vec<bool> {
     let now = Instant::now();
     let policy = RetryPolicy {
@@ -214,7 +214,7 @@ async fn request(method: Method, decisions: &[Instant], calls: &Cell<usize>) -> 
         max_attempts: 3,
         is_batch: decisions.len() > 1,
         wait: Some(Wait {
-            until: now + WAIT,
+            expires_at: now + WAIT,
             ends_with_first: matches!(method, Method::WaitForAny),
         }),
     };
@@ -230,7 +230,7 @@ async fn request(method: Method, decisions: &[Instant], calls: &Cell<usize>) -> 
     join_all(results).await
 }
 
-/// A call, which Chime looks at when half of its time is over.
+/// A call. Chime reads the status after half of its time.
 async fn call(decided: Instant) -> RetryClass {
     sleep(CALL / 2).await;
     let class = if Instant::now() < decided {

@@ -1,5 +1,5 @@
-//! Measures functions: in front of each the Lambda Runtime API, behind it Chime over TLS, both on
-//! loopback and both here. Prints JSON; `benches/run` makes tables of it.
+//! Measures functions on loopback: a fake Runtime API invokes each one, and the function calls a fake
+//! Chime over TLS. Prints JSON, from which `benches/run` makes tables.
 
 mod compare;
 mod function;
@@ -8,20 +8,23 @@ mod held;
 mod instructions;
 mod lag;
 mod memory;
-// The function's own polling and rate limiter, which `lag` runs on a clock that jumps.
-#[path = "../../../src/polling.rs"]
-#[allow(dead_code)]
-mod polling;
-#[path = "../../../src/rate_limit.rs"]
-#[allow(dead_code)]
-mod rate_limit;
 mod waits;
+/// The function's own polling and rate limiter, which `lag` runs on a simulated clock.
+#[path = "../../../src"]
+#[allow(dead_code)]
+mod function_source {
+    pub(crate) mod polling;
+    pub(crate) mod rate_limit;
+}
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use function::{Outcome, Roots};
 use serde_json::Value;
+
+// The paths by which the two modules find each other.
+use function_source::{polling, rate_limit};
 
 const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY ROOTS \
     | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] \

@@ -31,7 +31,7 @@ async fn growth(binary: &Path, invocations: usize, trace_ids: TraceIds) -> Outco
             readings.push(function.memory()?);
         }
         function.ask_usual().await?;
-        // Ours, not the function's.
+        // These are in this process, not in the function's.
         if number.is_multiple_of(100) {
             function.forget_log();
             chime.fakes.forget_calls();

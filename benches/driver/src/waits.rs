@@ -21,9 +21,9 @@ const LATE: Duration = Duration::from_millis(20_500);
 const MOST_CALLS: usize = 14;
 const MOST_CALLS_IN_A_SECOND: usize = 5;
 
-/// So many waits at once in one environment with so much memory.
+/// Measures this number of waits at once in one environment with this much memory.
 pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Value> {
-    // A connection to the Runtime API for each, at both ends.
+    // Each wait has a connection to the Runtime API, with a file at each end.
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
     let memory_kib = memory_mib * 1024;
@@ -80,8 +80,8 @@ async fn one(
         format!("detail of {wait}"),
     );
     tokio::time::sleep(ARRIVALS.mul_f64(wait as f64 / waits as f64)).await;
-    let settles = wait.is_multiple_of(2);
-    let fate = if settles {
+    let is_decided = wait.is_multiple_of(2);
+    let outcome = if is_decided {
         FlowOutcome::PendingThen {
             after: WAIT.mul_f64(0.75 * wait as f64 / waits as f64),
             value: "FAILED".into(),
@@ -90,19 +90,19 @@ async fn one(
     } else {
         FlowOutcome::Pending
     };
-    chime.put(&message, &sub, fate);
+    chime.put(&message, &sub, outcome);
     let asked = Instant::now();
     let rest = format!("&wait={}", WAIT.as_secs());
     let body = function.ask(get(&sub, &message, &rest)?).await?;
     let took = asked.elapsed();
-    let right = if settles {
+    let right = if is_decided {
         json!({"messageId": message, "status": "FAILED", "detail": detail})
     } else {
         json!({"messageId": message, "status": "PENDING"})
     };
     // On a busy machine calls can time out, and a wait ends early after three of them.
     let pending = json!({"messageId": message, "status": "PENDING"});
-    let ended_early = body == pending && (settles || took < WAIT);
+    let ended_early = body == pending && (is_decided || took < WAIT);
     if body != right && !ended_early {
         return Err(format!("{body} after {took:?}, wanted {right}").into());
     }
@@ -118,12 +118,12 @@ fn busiest(chime: &Chime, waits: usize) -> Outcome<(usize, usize)> {
         let bearer = call.bearer.ok_or("a call without a bearer")?;
         let (_, wait) = message.split_once('-').ok_or("another message")?;
         if !bearer.ends_with(&format!("/user/user-{wait}")) {
-            return Err(format!("{message} was asked for as {bearer}").into());
+            return Err(format!("{message} was requested as {bearer}").into());
         }
         calls.entry(message).or_default().push(call.started);
     }
     if calls.len() != waits {
-        return Err(format!("{} messages were asked for", calls.len()).into());
+        return Err(format!("{} messages were requested", calls.len()).into());
     }
     let in_a_second = |times: &Vec<Instant>| {
         let within = |from: &Instant| {

@@ -1,4 +1,4 @@
-// Jest loads CommonJS, and its fake timers replace performance.now too.
+// Jest loads CommonJS, and its fake timers also replace performance.now.
 const { MessageStatusClient } = require('chime-message-status-client');
 
 test('Jest can require the client and wait with fake timers', async () => {

@@ -41,7 +41,7 @@ export interface Parameters {
   };
   /** From Chime's decision to the app, over the WebSocket. */
   eventMs: number;
-  /** Share of PENDING events that arrive up to 3 s late, and so often after the result. */
+  /** Share of PENDING events that arrive up to 3 s late, which is often after the result. */
   lateShare: number;
   duplicateShare: number;
   /** How often the browser reports that the network is back. */
@@ -52,7 +52,7 @@ export interface Parameters {
   roundTripMs: number;
   /** One call of the function to Chime. */
   chimeMs: number;
-  /** What the function needs besides. */
+  /** Other time of the function. */
   overheadMs: number;
   callsPerSecond: number;
   quotaPerSecond: number;

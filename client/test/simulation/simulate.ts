@@ -25,7 +25,7 @@ export async function simulate(startApp: StartApp, network: Network, parameters:
       Reflect.deleteProperty(globalThis, 'removeEventListener');
     }
   }
-  // Sending is not what is compared.
+  // Calls that send messages are not compared.
   counts.chimeCalls -= counts.messages;
   return counts;
 }

@@ -54,7 +54,7 @@ export function random(seed: number): () => number {
 export class World {
   readonly sent = new Map<string, Sent>();
   readonly #random: () => number;
-  /** Apart, so that requests do not change the world. */
+  /** Separate, so requests do not change the world. */
   readonly #endpointRandom: () => number;
   readonly #calls: number[] = [];
   #isOnline = true;
@@ -90,7 +90,7 @@ export class World {
     await clock.advance(end - clock.now);
     this.#app.stop();
     for (const sent of this.sent.values()) this.#account(sent);
-    // What the endpoint still does is counted too.
+    // Requests that are still in progress also count.
     this.#app = undefined;
     await clock.advance(60_000);
   }
@@ -109,7 +109,7 @@ export class World {
     return this.clock.now >= sent.decidedAt ? sent.outcome : 'PENDING';
   }
 
-  /** Adds up the time since the app began to show something else than Chime knows. */
+  /** Adds the time since the app began to show a wrong status. */
   #account(sent: Sent): void {
     if (sent.wrongSince !== undefined) this.counts.wrongMs += this.clock.now - sent.wrongSince;
     sent.wrongSince = undefined;
@@ -299,7 +299,7 @@ export class World {
     while (polls.length) {
       polls.sort((a, b) => a.at - b.at);
       const poll = polls[0] as (typeof polls)[0];
-      // Not more calls in any second than the function promises.
+      // Not more calls in any second than the function guarantees.
       const free = recent.length < parameters.callsPerSecond ? clock.now : (recent.at(-parameters.callsPerSecond) as number) + 1000;
       const at = Math.max(clock.now, poll.at, free);
       if (poll.count > 0 && at > until) break;
@@ -364,7 +364,7 @@ function respond(ids: string[], results: Map<string, string>, isBatch: boolean, 
   const [first] = items;
   const body = isBatch ? { results: items } : (first?.problem ?? first);
   const status = isBatch ? 200 : (first?.problem?.status ?? 200);
-  // Not a real Response: its text takes more than promises, and the clock is fake.
+  // Not a real Response: its `text()` needs more than promises, and the clock is fake.
   return {
     ok: status === 200,
     status,

@@ -1,4 +1,4 @@
-// What a browser has and Node has not.
+// Globals that browsers have and Node lacks.
 import { getEventListeners } from 'node:events';
 
 export function withBrowser() {

@@ -71,7 +71,7 @@ export class FakeClock {
     this.#now = end;
   }
 
-  /** Lets time pass until the promise settles. Fails after six hours of it. */
+  /** Lets time pass until the promise settles. Fails after six simulated hours. */
   async run<T>(promise: Promise<T>): Promise<T> {
     let isSettled = false;
     promise.then(() => (isSettled = true), () => (isSettled = true));

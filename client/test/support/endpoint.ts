@@ -64,7 +64,7 @@ export const networkFailure: Reply = () => {
 export const silence: Reply = (_, signal) =>
   new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
 
-/** A `fetch` that replies in this order, the last way for ever, and records the requests. */
+/** A `fetch` that replies in this order, repeats the last reply, and records the requests. */
 export function endpoint(clock: FakeClock | undefined, ...replies: Reply[]) {
   const requests: Recorded[] = [];
   let inFlight = 0;
@@ -90,7 +90,7 @@ export function endpoint(clock: FakeClock | undefined, ...replies: Reply[]) {
   return { fetch, requests, state };
 }
 
-/** Holds requests open as the function does, until `decided` says so or the wait is over. */
+/** Holds requests open as the function does, until a message is not pending or the wait is over. */
 export const waiting = (clock: FakeClock, status: (id: string) => string, headers = { 'retry-after': '1' }): Reply =>
   async (request, signal) => {
     const end = clock.now + 1000 * Math.min(20, Number(request.query.get('wait') ?? 0));

@@ -62,7 +62,7 @@ test('get and getMany send no members that the endpoint does not know', async ()
   assert.equal(requests[1]?.headers['content-type'], 'application/json');
 });
 
-test('options with the value undefined are as good as none', async () => {
+test('options with the value undefined have no effect', async () => {
   respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
   const client = new MessageStatusClient({ url, token: () => 't', fetch: undefined, onAttempt: undefined });
   assert.equal((await client.get(message, { wait: undefined, signal: undefined })).status, 'SENT');
@@ -159,7 +159,7 @@ test('a token that cannot be in a header is an error of the app', async () => {
   assert.equal(requests.length, 0);
 });
 
-test('a problem has all that the endpoint says about it', async () => {
+test('an error has all members of the problem', async () => {
   const errors = [{ field: 'messageId', detail: 'It is required.' }];
   respond = (_, response) =>
     json(response, 400, { type: type('invalid-request'), title: 'Invalid request', status: 400, detail: 'See errors.', requestId: 'r1', errors });
@@ -183,7 +183,7 @@ test('a problem that a later endpoint adds keeps its name', async () => {
   assert.equal((await failure(client().get(message))).problem, 'in-doubt');
 });
 
-test('the responses of gateways have names, too, and their text is the message', async () => {
+test('responses of gateways also have problem names, and their text is the message', async () => {
   for (const [status, name, retryable] of [
     [400, 'invalid-request', false], [401, 'unauthenticated', false], [403, 'forbidden', false],
     [404, 'route-not-found', false], [408, 'unexpected-response', true], [418, 'unexpected-response', false],

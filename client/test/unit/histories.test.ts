@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { answeredAsOf, merge, messageFromWebSocket, type MessageState } from 'chime-message-status-client';
 
 type Result = 'SENT' | 'FAILED' | 'DENIED';
-/** What a source says, given what is known when it says it. */
+/** The report of a source. It can depend on what was known at that time. */
 type Report = (known: MessageState | undefined) => MessageState;
 
 interface History {
@@ -31,7 +31,7 @@ function* histories(): Generator<History> {
   const pending = [websocket('PENDING_CREATE', 0), endpoint('PENDING')];
   for (const first of results) {
     const created = [...pending, websocket(type(first, 'CREATE'), 0)];
-    // A denied message is not kept, so the endpoint has nothing to say about it.
+    // A denied message is not kept, so the endpoint does not report it.
     if (first !== 'DENIED') created.push(endpoint(first));
     yield { reports: created, expected: { status: first }, decisive: first === 'DENIED' ? [2] : [2, 3] };
     if (first !== 'SENT') continue;

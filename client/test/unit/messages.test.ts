@@ -1,4 +1,4 @@
-// What events and responses say about messages.
+// States that follow from events and responses.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageTracker, messageFromWebSocket } from 'chime-message-status-client';

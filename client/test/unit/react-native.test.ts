@@ -1,4 +1,4 @@
-// The package with nothing but what React Native 0.72 has: no document, a poor URL and AbortSignal.
+// The package with only the globals of React Native 0.72: no document, an incomplete URL and AbortSignal.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';

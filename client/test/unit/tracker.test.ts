@@ -53,7 +53,7 @@ test('while the WebSocket is live it makes no requests', async () => {
   assert.deepEqual(changes, [{ messageId: 'm1', status: 'PENDING' }, { messageId: 'm1', status: 'SENT' }]);
 });
 
-test('while the WebSocket is down it asks, with growing pauses', async () => {
+test('while the WebSocket is down it makes requests, with growing pauses', async () => {
   const { tracker, observer, requests, state } = live(start([replyWith(() => (clock.now > 20_000 ? 'SENT' : 'PENDING'), { 'retry-after': '1' })]));
   observer.messagingSessionDidStop();
   tracker.track(response());
@@ -72,7 +72,7 @@ test('without any event of a session the WebSocket counts as down', async () => 
   assert.equal(tracker.get('m1')?.status, 'SENT');
 });
 
-test('when the WebSocket is lost or back, a jittered pause of at most 3 seconds comes first', async () => {
+test('when the WebSocket is lost or back, requests begin after a jittered pause of at most 3 seconds', async () => {
   for (const [random, at] of [[0, 50], [0.1, 300], [0.5, 1500], [0.999, 2997]] as const) {
     for (const change of ['messagingSessionDidStop', 'messagingSessionDidStartConnecting', 'messagingSessionDidStart'] as const) {
       mock.method(Math, 'random', () => random);
@@ -97,7 +97,7 @@ test('attempts to reconnect do not put off the request', async () => {
   assert.equal(tracker.get('m1')?.status, 'SENT');
 });
 
-test('after a reconnect it asks once about all that is pending, and then the WebSocket reports', async () => {
+test('after a reconnect it requests all pending messages once, and then relies on the WebSocket', async () => {
   const { tracker, observer, requests, state } = live(start([replyWith((id) => (id === 'm7' ? 'SENT' : 'PENDING'))]));
   for (const { messageId } of messages(45)) tracker.track(response(messageId));
   observer.messagingSessionDidStartConnecting();
@@ -120,7 +120,7 @@ test('what the WebSocket reports during the pause is not requested', async () =>
   assert.deepEqual(messages(3).map(({ messageId }) => tracker.get(messageId)?.status), ['SENT', 'SENT', 'SENT']);
 });
 
-test('a request ends when the WebSocket was faster', async () => {
+test('a request is aborted when the WebSocket reports the result first', async () => {
   let aborted = false;
   const { tracker, observer } = start([(_, signal) => new Promise((_, reject) => {
     signal?.addEventListener('abort', () => { aborted = true; reject(signal.reason); });
@@ -134,7 +134,7 @@ test('a request ends when the WebSocket was faster', async () => {
   assert.equal(clock.timers, 0);
 });
 
-test('a WebSocket that died silently is found out: by a message that stays pending', async () => {
+test('a WebSocket that died silently is detected by a message that stays pending', async () => {
   const { tracker, observer, requests } = live(start([waiting(clock, (id) => (id === 'm1' || clock.now > 9000 ? 'SENT' : 'PENDING'))]));
   tracker.track(response('m1'));
   await clock.advance(5100);
@@ -143,7 +143,7 @@ test('a WebSocket that died silently is found out: by a message that stays pendi
   tracker.track(response('m2'));
   await clock.advance(7000);
   assert.equal(tracker.get('m2')?.status, 'SENT');
-  // Until it says something.
+  // Until it delivers an event.
   observer.messagingSessionDidReceiveMessage(event('CREATE', { MessageId: 'x' }));
   const before = requests.length;
   tracker.track(response('m3'));
@@ -158,7 +158,7 @@ test('a message that the flow holds for long costs few requests', async () => {
   assert.ok(requests.length > 10 && requests.length < 25, `${requests.length}`);
 });
 
-test('not found: GONE if Chime said that it was pending, otherwise still pending', async () => {
+test('not found: GONE if Chime reported it as pending, otherwise still pending', async () => {
   for (const [tracked, name, expected] of [
     [response(), 'message-not-found', 'GONE'],
     [message, 'message-not-found', 'PENDING'],
@@ -209,7 +209,7 @@ test('events that only the sender gets are tracked without track()', async () =>
   assert.equal(tracker.get('m1')?.status, 'SENT');
   assert.deepEqual(JSON.parse(requests[0]?.body ?? '').messages, [{ channelArn, messageId: 'm1', subChannelId: 's' }]);
   observer.messagingSessionDidReceiveMessage(event('PENDING_CREATE', { MessageId: 'm2', Persistence: 'NON_PERSISTENT' }));
-  assert.equal(tracker.get('m2'), undefined, 'not found would say nothing about it');
+  assert.equal(tracker.get('m2'), undefined, 'not found is not a result for a message that Chime does not keep');
 });
 
 test('responses of Chime and of the endpoint are accepted', async () => {
@@ -284,7 +284,7 @@ test('a listener that throws disturbs neither the observer nor other listeners',
   assert.equal(report.mock.callCount(), 1);
 });
 
-test('get returns the same object until it changes, and subscribe returns its end', async () => {
+test('get returns the same object until it changes, and subscribe returns the function that unsubscribes', async () => {
   const { tracker, observer } = live(start([sent]));
   const { get, subscribe } = tracker;
   const heard: string[] = [];
@@ -300,7 +300,7 @@ test('get returns the same object until it changes, and subscribe returns its en
   assert.deepEqual(heard, ['PENDING', 'SENT']);
 });
 
-test('it writes to the storage at once, and goes on after a reload', async () => {
+test('it writes to the storage at once, and continues after a reload', async () => {
   const store = storage();
   const before = live(start([pending()], { storage: store }));
   before.tracker.track({ ...response(), SubChannelId: 's' });
@@ -355,7 +355,7 @@ test('the storage keeps all pending messages and the last 200 results', () => {
   assert.deepEqual([ids.length, ids.includes('pending'), ids.includes('m0'), ids.includes('m299')], [201, true, false, true]);
 });
 
-test('while the page is hidden it makes no requests, and goes on when it is shown', async () => {
+test('while the page is hidden it makes no requests, and continues when it is shown', async () => {
   const browser = withBrowser();
   const { tracker, requests } = start([sent]);
   browser.show(false);
@@ -382,7 +382,7 @@ test('it survives throttles and being offline', async () => {
   browser.close();
 });
 
-test('a token function that fails ends no tracking', async () => {
+test('a token function that fails does not end the tracking', async () => {
   let calls = 0;
   const { fetch } = endpoint(clock, sent);
   const client = new MessageStatusClient({ url, fetch, token: () => { if (!calls++) throw new Error('logged out'); return 't'; } });

@@ -82,7 +82,7 @@ test('a new message does not wait for the end of a long request', async () => {
   assert.deepEqual(requests.at(-1)?.ids.sort(), ['m1', 'm2']);
 });
 
-test('messages that are sent one after the other cause no pile of requests', async () => {
+test('messages that are added one after the other share requests', async () => {
   const { client, requests, state } = start(waiting(clock, () => 'PENDING'));
   for (const message of messages(20)) {
     void outcome(client.waitForResult(message));
@@ -99,7 +99,7 @@ test('the problem of one message rejects only its call', async () => {
   assert.equal((await clock.run(second as Promise<any>)).problem, 'invalid-request');
 });
 
-test('a message that fails for now does not delay the others', async () => {
+test('a message with a transient problem does not delay the others', async () => {
   const { client, requests } = start(replyWith((id) => (id === 'm0' ? 'upstream-failure' : clock.now > 20_000 ? 'SENT' : 'PENDING'), { 'retry-after': '1' }));
   const [failing, other] = messages(2).map((message) => client.waitForResult(message));
   void outcome(failing as Promise<unknown>);
@@ -108,7 +108,7 @@ test('a message that fails for now does not delay the others', async () => {
   assert.ok(requests.filter(({ ids }) => ids.includes('m0')).length < 8);
 });
 
-test('after PENDING it returns when the endpoint said, and not sooner than after half a second', async () => {
+test('after PENDING it pauses for retry-after, and for at least half a second', async () => {
   const { client, requests } = start(pending(4), pending(2), pending(0), sent);
   await clock.run(client.waitForResult(message));
   assert.deepEqual(pauses(requests).map((ms) => ms >= 500), [true, true, true]);
@@ -116,7 +116,7 @@ test('after PENDING it returns when the endpoint said, and not sooner than after
   assert.ok(first >= 4000 && second >= 2000 && third >= 500, `${first} ${second} ${third}`);
 });
 
-test('after PENDING without retry-after it returns after 1 to 2 seconds', async () => {
+test('after PENDING without retry-after it pauses for 1 to 2 seconds', async () => {
   for (const [random, at] of [[0, 1000], [1, 2000]] as const) {
     mock.method(Math, 'random', () => random);
     const { client, requests } = start(pending(), sent);
@@ -125,7 +125,7 @@ test('after PENDING without retry-after it returns after 1 to 2 seconds', async 
   }
 });
 
-test('retry-after 0 does not make it hurry', async () => {
+test('with retry-after 0 it pauses for at least half a second', async () => {
   for (const reply of [pending(0), problem('throttled', 0), problem('upstream-unavailable', 0)]) {
     const { client, requests } = start(reply);
     await clock.run(outcome(client.waitForResult(message, { timeout: 10_000 })));
@@ -133,13 +133,13 @@ test('retry-after 0 does not make it hurry', async () => {
   }
 });
 
-test('a retry-after that no timer can count does not make it hurry', async () => {
+test('with a retry-after that is too long for a timer it makes no further request', async () => {
   const { client, requests } = start(pending(1e12));
   await clock.run(outcome(client.waitForResult(message, { timeout: 60_000 })));
   assert.equal(requests.length, 1);
 });
 
-test('after a throttle or an unavailable endpoint it returns when that said', async () => {
+test('after throttled or upstream-unavailable it pauses for retry-after', async () => {
   for (const reply of [problem('throttled', 7), problem('upstream-unavailable', 7)]) {
     const { client, requests } = start(reply, sent);
     await clock.run(client.waitForResult(message));
@@ -147,7 +147,7 @@ test('after a throttle or an unavailable endpoint it returns when that said', as
   }
 });
 
-test('it survives failures, whichever part fails', async () => {
+test('it continues after every kind of transient failure', async () => {
   const { client, attempts } = start(
     networkFailure,
     problem('internal-error'), problem('upstream-failure'), problem('upstream-timeout'),
@@ -252,13 +252,13 @@ test('after the timeout it rejects with the last failure and the status before i
   assert.deepEqual([error.last.status, error.cause.problem], ['PENDING', 'network-error']);
 });
 
-test('a failure that a status followed is no cause', async () => {
+test('a failure before the last status is not the cause', async () => {
   const { client } = start(networkFailure, pending(1));
   const error = await clock.run(outcome(client.waitForResult(message, { timeout: 5000 })));
   assert.equal(error.cause, undefined);
 });
 
-test('a timeout that no timer can count is none', async () => {
+test('a timeout that is too long for a timer has no effect', async () => {
   for (const timeout of [Infinity, 2 ** 32, undefined]) {
     const { client } = start(pending(3), sent);
     assert.equal((await clock.run(client.waitForResult(message, { timeout }))).status, 'SENT');
@@ -294,13 +294,13 @@ test('a message that is pending for hours is requested less often', async () => 
   assert.ok(requests.length - before < 100, `${requests.length - before}`);
 });
 
-test('a connection without a response is given up after 40 seconds', async () => {
+test('a connection without a response is replaced after 40 seconds', async () => {
   const { client, requests } = start(silence, sent);
   assert.equal((await clock.run(client.waitForResult(message))).status, 'SENT');
   assert.ok(times(requests)[1] as number > 40_000 && (times(requests)[1] as number) < 42_000, `${times(requests)}`);
 });
 
-test('it ends with the reason of the signal wherever it is, and leaves nothing behind', async () => {
+test('an abort rejects with the reason of the signal in every phase, and leaves no listeners or timers', async () => {
   const browser = withBrowser();
   const reason = new Error('the page is closed');
   const hangs = () => new Promise<never>(() => {});
@@ -327,7 +327,7 @@ test('it ends with the reason of the signal wherever it is, and leaves nothing b
   browser.close();
 });
 
-test('it leaves nothing behind when it has a result, nor does get', async () => {
+test('after a result, waitForResult and get leave no listeners or timers', async () => {
   const browser = withBrowser();
   const { signal } = new AbortController();
   const { client } = start(networkFailure, pending(1), sent);
@@ -393,7 +393,7 @@ test('when the network is back, a request that hangs is replaced', async () => {
   browser.close();
 });
 
-test('the return of the network is no reason to return sooner than the endpoint said', async () => {
+test('when the network is back, it still pauses for retry-after', async () => {
   const browser = withBrowser();
   const { client, requests } = start(problem('throttled', 9), pending(9), sent);
   const result = client.waitForResult(message);

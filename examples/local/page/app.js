@@ -1,5 +1,5 @@
-// A user's chat app. For each own message it knows two states: `alone` is what the WebSocket alone
-// reports, `tracked` what the tracker knows, which also calls the endpoint.
+// A user's chat app. It keeps two states of each own message: `alone` comes from the WebSocket alone,
+// `tracked` from the tracker, which also calls the endpoint.
 import { MessageStatusClient, MessageTracker, merge, messageFromWebSocket } from './client.js';
 import { Session } from './session.js';
 
@@ -14,7 +14,7 @@ export class App {
   #tracker;
 
   /**
-   * `settings` returns the promise of the page's settings, `name` is the user's.
+   * `settings` returns the promise of the page's settings. `name` is the user's name.
    * `on.message` is called with each message that is new or has changed, and `on.connection` with
    * "open", "connecting" or "cut".
    */
@@ -32,7 +32,7 @@ export class App {
     });
     this.#tracker = new MessageTracker({ client, onChange: (state) => this.#changed(state.messageId) });
     const { arn } = await this.#user();
-    // First the page, so it knows a message's text when the tracker reports its state.
+    // The page observes first, so it knows a message's text when the tracker reports its state.
     this.#session.addObserver({
       messagingSessionDidStartConnecting: () => this.#on.connection('connecting'),
       messagingSessionDidStart: () => this.#on.connection('open'),
@@ -96,7 +96,7 @@ export class App {
     this.#on.message(message);
   }
 
-  /** The message with this id, which is new when neither the response nor an event has named it yet. */
+  /** The message with this id. Adds it if neither the response nor an event has named it yet. */
   #message(id, text, sender, own) {
     let message = this.#messages.get(id);
     if (!message) {

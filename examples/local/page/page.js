@@ -6,7 +6,7 @@ const NOTES = {
   DENIED: 'The channel flow denied it.',
   GONE: 'It was pending and is no longer found: most likely the flow denied it.',
 };
-/** How far from its end a list may be scrolled and still follow new messages, in pixels. */
+/** A list follows new messages if it is scrolled to within this many pixels of its end. */
 const AT_END = 24;
 /** Announcements that stay in a live region, so a screen reader has time to read them. */
 const ANNOUNCEMENTS = 4;
@@ -24,7 +24,7 @@ flow.addEventListener('submit', (event) => event.preventDefault());
 const { users } = await settings;
 for (const user of users) show(user);
 
-/** The addresses and tokens of the server that runs now. After a restart they are others. */
+/** The addresses and tokens of the running server. They change when it restarts. */
 async function load() {
   const response = await fetch('settings.json', { signal: AbortSignal.timeout(5000) });
   return response.json();
@@ -127,7 +127,7 @@ function show({ name }) {
 
 function reason(failure) {
   if (failure.name === 'TimeoutError') return 'the server does not respond.';
-  // What `fetch` says differs from browser to browser.
+  // Browsers have different texts for a failed `fetch`.
   if (failure instanceof TypeError) return 'the server cannot be reached.';
   return failure.message;
 }

@@ -1,6 +1,6 @@
-// The session of the page. It tells observers the same as DefaultMessagingSession of
-// amazon-chime-sdk-js, which a real front end uses. That one signs URLs with AWS credentials; this one
-// gets signed URLs from a back end. And it never gives up.
+// The session of the page. It calls observers as DefaultMessagingSession of amazon-chime-sdk-js does,
+// which a real front end uses. That one signs URLs with AWS credentials. This one gets signed URLs from a
+// back end, and reconnects until it is stopped.
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5000;

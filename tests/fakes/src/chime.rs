@@ -1,6 +1,6 @@
-//! The Chime SDK messaging API, as far as messages and their statuses go.
+//! Fake of the Chime SDK messaging API: messages and their statuses.
 //!
-//! [`FakeChime`] answers over HTTP and, on another port, over HTTPS; the WebSocket is on both. It
+//! [`FakeChime`] responds over HTTP and, on another port, over HTTPS; the WebSocket is on both. It
 //! checks what Chime checks, in the order of the numbered steps in `Service::operate`, and keeps a
 //! record of every call.
 //!
@@ -14,7 +14,7 @@
 //! | `control` | requests of tests: cut WebSockets, decide about a message |
 //! | `cors`, `record` | access for browsers; the record of calls |
 //!
-//! AWS does not document these; the fake does what suits the names in the API:
+//! AWS does not document these behaviors. The fake follows the names in the API:
 //! - Lists and `CHANNEL_DETAILS` show a sender their own messages that are `PENDING` or `FAILED`.
 //! - The events of an update have the time of the update as `LastUpdatedTimestamp`.
 //! - After a refused update, the status is that of the update.
@@ -115,7 +115,7 @@ pub enum Users {
 }
 
 impl Users {
-    fn know(&self, arn: &str) -> bool {
+    fn contains(&self, arn: &str) -> bool {
         match self {
             Users::Only(known) => known.iter().any(|user| user == arn),
             Users::AllBut(unknown) => unknown.iter().all(|user| user != arn),
@@ -237,8 +237,8 @@ impl FakeChime {
         self.service.decide(message_id, status, detail)
     }
 
-    /// A URL for a WebSocket of this user, signed for 10 seconds, as a back end may make it for a
-    /// front end without AWS credentials.
+    /// A URL for a WebSocket of this user, signed for 10 seconds. A back end can make such a URL
+    /// for a front end without AWS credentials.
     pub fn websocket_url(&self, user_arn: &str, prefetch: bool) -> String {
         let host = self.http.addr().to_string();
         let session_id = request_id();
@@ -268,7 +268,7 @@ impl FakeChime {
     }
 
     /// Closes the next WebSocket with this code, before it has a session. With 4401 the session of
-    /// amazon-chime-sdk-js does not try again, and after a reconnect it does not say so.
+    /// amazon-chime-sdk-js does not try again. During a reconnect, it also does not report its end.
     pub fn refuse_websocket(&self, code: u16) {
         self.service.state().sessions.refusals.push_back(code);
     }
@@ -285,7 +285,7 @@ impl FakeChime {
     }
 }
 
-/// What both servers share.
+/// What the HTTP server and the HTTPS server share.
 #[derive(Debug)]
 struct Service {
     verifier: Verifier,
@@ -342,7 +342,7 @@ impl Bearer<'_> {
         }
     }
 
-    /// The members that name a message in answers.
+    /// The members that identify a message in responses.
     fn message_json(&self, message_id: &str) -> Value {
         let mut answer = json!({ "ChannelArn": self.channel_arn, "MessageId": message_id });
         if let Some(id) = self.sub_channel_id {
@@ -368,7 +368,7 @@ impl Service {
         }
     }
 
-    /// A test that panicked while it held the lock has failed already; others can continue.
+    /// Ignores poisoning: a test that panicked has failed already, and others can continue.
     fn state(&self) -> MutexGuard<'_, ChimeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -394,7 +394,7 @@ impl Service {
         let decided = state
             .message(&channel, message_id, now)
             .is_some_and(|stored| stored.decide(status, detail.map(String::from), now));
-        // Sends the event.
+        // Sends the event of the decision.
         state.message(&channel, message_id, now);
         decided
     }
@@ -406,8 +406,8 @@ impl Service {
             let answer = cors::allow(origin.as_deref(), answer);
             complete(answer, &request_id, self.now())
         };
-        let opens = request.target == "/" && request.header("authorization").is_none();
-        if opens && (request.method == "GET" || request.method == "HEAD") {
+        let is_warm_up = request.target == "/" && request.header("authorization").is_none();
+        if is_warm_up && (request.method == "GET" || request.method == "HEAD") {
             self.state().warm_ups += 1;
             return finish(ServiceError::unknown_operation().answer()).into();
         }
@@ -420,7 +420,7 @@ impl Service {
         }
         let target = RequestTarget::read(&request);
         let mut in_flight = InFlight::record(&self, &request, &target, secure, &request_id);
-        let reply = match self.refuse_early(&request, &target) {
+        let reply = match self.reject_early(&request, &target) {
             Some(service_error) => WireReply::Respond(service_error.answer()),
             None => {
                 let fault = self.fault(&target);
@@ -443,8 +443,8 @@ impl Service {
         }
     }
 
-    /// Rejections that precede the service itself, and every fault.
-    fn refuse_early(&self, request: &HttpRequest, target: &RequestTarget) -> Option<ServiceError> {
+    /// Rejections before the operation and before any fault: unknown operation, signature, quota.
+    fn reject_early(&self, request: &HttpRequest, target: &RequestTarget) -> Option<ServiceError> {
         if target.operation == ApiOperation::Unknown {
             return Some(ServiceError::unknown_operation());
         }
@@ -475,12 +475,12 @@ impl Service {
         target: &RequestTarget,
     ) -> Result<HttpResponse, ServiceError> {
         if target.operation == ApiOperation::GetMessagingSessionEndpoint {
-            // The WebSocket is where the request came in.
+            // The WebSocket is on the port of the request.
             let url = request.header("host");
             return Ok(json_answer(200, &json!({ "Endpoint": { "Url": url } })));
         }
 
-        // 1. Who calls?
+        // 1. The caller is a known user.
         let mut bearers = request.headers("x-amz-chime-bearer");
         let bearer = match (bearers.next(), bearers.next()) {
             (Some(bearer), None) if bearer.starts_with("arn:") => bearer,
@@ -491,10 +491,10 @@ impl Service {
             }
         };
         let user = Arn::parse(bearer)
-            .filter(|arn| arn.kind != Kind::Channel && self.users.know(bearer))
+            .filter(|arn| arn.kind != Kind::Channel && self.users.contains(bearer))
             .ok_or_else(|| ServiceError::unauthorized_client(bearer))?;
 
-        // 2. About a channel of the same app instance?
+        // 2. The channel is in the caller's app instance.
         let channel_arn = target.channel_arn.as_deref().unwrap_or_default();
         let channel = Arn::parse(channel_arn)
             .filter(|arn| arn.kind == Kind::Channel)

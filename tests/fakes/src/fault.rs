@@ -21,7 +21,7 @@ pub enum Fault {
     After(Duration, Box<Fault>),
     /// An error response.
     Error(ServiceError),
-    /// A response that Chime does not send, or not today. `x-amzn-RequestId` and `content-length` are
+    /// A response that Chime is not known to send. `x-amzn-RequestId` and `content-length` are
     /// added.
     Body {
         /// The HTTP status.
@@ -194,9 +194,9 @@ impl Fault {
     }
 
     /// The reply on the wire, made from the correct response.
-    pub(crate) fn reply(self, right: impl FnOnce() -> HttpResponse) -> WireReply {
+    pub(crate) fn reply(self, correct: impl FnOnce() -> HttpResponse) -> WireReply {
         match self {
-            Fault::Pass | Fault::Latency(_) | Fault::After(..) => WireReply::Respond(right()),
+            Fault::Pass | Fault::Latency(_) | Fault::After(..) => WireReply::Respond(correct()),
             Fault::Error(service_error) => WireReply::Respond(service_error.answer()),
             Fault::Body {
                 status,
@@ -209,23 +209,23 @@ impl Fault {
             }),
             Fault::Close => WireReply::Close,
             Fault::Reset => WireReply::Reset,
-            Fault::ResetInHead => WireReply::ResetInHead(right()),
-            Fault::ResetInBody => WireReply::ResetInBody(right()),
-            Fault::StallInBody => WireReply::StallInBody(right()),
-            Fault::Drip(every) => WireReply::Drip(right(), every),
+            Fault::ResetInHead => WireReply::ResetInHead(correct()),
+            Fault::ResetInBody => WireReply::ResetInBody(correct()),
+            Fault::StallInBody => WireReply::StallInBody(correct()),
+            Fault::Drip(every) => WireReply::Drip(correct(), every),
             Fault::Hang => WireReply::Hang,
             Fault::Raw(bytes) => WireReply::Raw(bytes),
             Fault::LengthTooLong => {
-                let answer = right();
+                let answer = correct();
                 let length = answer.body.len() + 10;
                 WireReply::ContentLength(answer, length)
             }
             Fault::LengthTooShort => {
-                let answer = right();
+                let answer = correct();
                 let length = answer.body.len().saturating_sub(10);
                 WireReply::ContentLength(answer, length)
             }
-            Fault::CloseAfter => WireReply::CloseAfter(right()),
+            Fault::CloseAfter => WireReply::CloseAfter(correct()),
         }
     }
 }

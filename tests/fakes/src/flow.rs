@@ -12,7 +12,7 @@ use crate::service_error::ServiceError;
 /// The outcome of a channel flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowOutcome {
-    /// This status and detail from the start. Chime need not know the status.
+    /// This status and detail from the start. It can be a status that Chime does not have.
     Settled(String, Option<String>),
     /// `PENDING` forever.
     Pending,
@@ -50,8 +50,8 @@ impl FlowOutcome {
     /// get ([`ServiceError::named`]). `None` if it chooses no outcome.
     ///
     /// # Errors
-    /// If there is a `flow` that is not valid; the text says why. A silent default would look like a
-    /// bug in the function under test.
+    /// If `flow` is not valid, with the reason. A silent default would look like a bug in the function
+    /// under test.
     pub fn from_metadata(metadata: &str) -> Result<Option<FlowOutcome>, String> {
         let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
             return Ok(None);

@@ -1,8 +1,9 @@
-//! An HTTP/1.1 server, small enough to misbehave on purpose.
+//! HTTP/1.1 server that can misbehave on purpose.
 //!
 //! A library server keeps to the protocol: it never resets in the middle of a head and never sends a
-//! wrong length. The code under test must survive servers that do, so this one writes its own bytes. It speaks over TCP or TLS, keeps connections alive, and takes request bodies with
-//! a `content-length` or in chunks.
+//! wrong length. The code under test must survive servers that do, so this one writes its own bytes.
+//! It works over TCP or TLS, keeps connections alive, and reads request bodies with a `content-length`
+//! or in chunks.
 
 use std::future::{Future, pending};
 use std::io;
@@ -21,16 +22,16 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// More than our clients send; enough to stop one that never ends its head.
+/// More than our clients send. Stops a client that never ends its head.
 const MAX_HEAD: usize = 256 * 1024;
 const MAX_BODY: usize = 64 * 1024 * 1024;
 const MAX_HEADERS: usize = 128;
-/// How long a client gets to read what came before a reset: a reset may throw away what was not read.
+/// Pause before a reset. A reset can discard bytes that the client has not read.
 const BEFORE_RESET: Duration = Duration::from_millis(20);
-/// An answer counts as finished before its last piece goes out, and no piece is larger than this.
+/// Largest last piece of a response. The observer is called before this piece is sent.
 const LAST_PIECE: usize = 64 * 1024;
 
-/// Connections are numbered over all servers of the process, so that records can be merged.
+/// Connections are numbered over all servers of the process, so records can be merged.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Where a server listens, and how it treats connections.
@@ -38,7 +39,7 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 pub struct ServerOptions {
     /// The address to listen on; port 0 takes a free one.
     pub bind: SocketAddr,
-    /// TLS, or plain TCP when none.
+    /// TLS. `None` is plain TCP.
     pub tls: Option<Arc<ServerConfig>>,
     /// How long a connection may be idle before the server closes it.
     pub keep_alive: Duration,
@@ -55,12 +56,12 @@ impl ServerOptions {
     }
 }
 
-/// One request, as it came.
+/// One request, as received.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// The method, in the case it was sent in.
     pub method: String,
-    /// Path and query, neither decoded nor normalised.
+    /// Path and query, neither decoded nor normalized.
     pub target: String,
     /// Names as sent, values with the whitespace around them removed; order and repetitions kept.
     pub headers: Vec<(String, String)>,
@@ -136,39 +137,39 @@ impl HttpResponse {
     }
 }
 
-/// What the server does about a request: an answer, or one of the things that go wrong on networks.
+/// What the server does after a request: a response, or a network fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireReply {
-    /// Answers, and keeps the connection.
+    /// Responds, and keeps the connection.
     Respond(HttpResponse),
     /// Waits, then replies.
     After(Duration, Box<WireReply>),
-    /// Closes the connection without a byte of an answer.
+    /// Closes the connection without a byte of a response.
     Close,
-    /// Resets the connection without a byte of an answer.
+    /// Resets the connection without a byte of a response.
     Reset,
-    /// Resets the connection when half of the answer's head is sent.
+    /// Resets the connection after half of the head.
     ResetInHead(HttpResponse),
-    /// Resets the connection when the head and half of the body are sent.
+    /// Resets the connection after the head and half of the body.
     ResetInBody(HttpResponse),
     /// Sends the head and half of the body, then nothing more until the client leaves.
     StallInBody(HttpResponse),
-    /// Sends the answer one byte at a time, with this pause before each.
+    /// Sends the response one byte at a time, with this pause before each.
     Drip(HttpResponse, Duration),
     /// Sends nothing until the client leaves or the server stops.
     Hang,
     /// Sends these bytes in place of a response, and closes.
     Raw(Vec<u8>),
-    /// Sends the answer under a `content-length` that is not its own. One that promises more than
-    /// there is ends with the connection; one that promises less leaves the rest of the body where
-    /// the next response should begin.
+    /// Sends the response with another `content-length`. If that is longer than the body, the
+    /// connection closes after the body. If it is shorter, the rest of the body is where the next
+    /// response should begin.
     ContentLength(HttpResponse, usize),
-    /// Answers, and then closes the connection without having announced it.
+    /// Responds, and then closes the connection without `connection: close`.
     CloseAfter(HttpResponse),
 }
 
 impl WireReply {
-    /// The status of the head that the client gets to see in full, if it gets to see one.
+    /// The status, if the client gets a complete head.
     pub fn status(&self) -> Option<u16> {
         match self {
             WireReply::Respond(answer)
@@ -186,7 +187,7 @@ impl WireReply {
         }
     }
 
-    /// The same reply with another answer in it, where it has one.
+    /// The same reply with a changed response, if it has one.
     #[must_use]
     pub fn map_answer(self, change: &dyn Fn(HttpResponse) -> HttpResponse) -> WireReply {
         match self {
@@ -214,8 +215,8 @@ impl From<HttpResponse> for WireReply {
 }
 
 /// Observes how an exchange ends. Just before the last bytes of the reply go out, `finishing` is
-/// called and the observer is dropped, so the record is complete when the client has its response. If
-/// the client leaves or the server stops first, it is only dropped.
+/// called and the observer is dropped. So the record is complete when the client has its response. If
+/// the client leaves or the server stops first, the observer is only dropped.
 pub trait ReplyObserver: Send {
     /// The last bytes of the reply are about to go out.
     fn finishing(&mut self, at: Instant);
@@ -274,8 +275,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, and answers each request with what the handler returns, on the tokio runtime that
-    /// this is called on. A handler whose client leaves is dropped where it waits.
+    /// Listens on the current tokio runtime, and replies to each request with what the handler
+    /// returns. If the client leaves, the handler is dropped.
     ///
     /// # Errors
     /// When it cannot listen there; the text names the address.
@@ -292,15 +293,15 @@ impl Server {
             let handler = Arc::clone(&handler);
             let tls = tls.clone();
             async move {
-                // Without it a head and a body that are written apart wait for each other's
-                // acknowledgement, 40 ms.
+                // Otherwise a body that is written after its head can wait 40 ms for an
+                // acknowledgment.
                 let _ = tcp.set_nodelay(true);
                 let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-                // What goes wrong here goes wrong with the client, which notices by itself.
+                // An error here is an error of the connection, and the client also sees it.
                 let _ = match tls {
-                    None => converse(tcp, id, keep_alive, &*handler).await,
+                    None => serve_connection(tcp, id, keep_alive, &*handler).await,
                     Some(tls) => match tls.accept(tcp).await {
-                        Ok(stream) => converse(stream, id, keep_alive, &*handler).await,
+                        Ok(stream) => serve_connection(stream, id, keep_alive, &*handler).await,
                         Err(error) => Err(error),
                     },
                 };
@@ -309,7 +310,7 @@ impl Server {
         .await
     }
 
-    /// Listens, accepts, and never speaks: what a client sees of a TLS handshake that hangs.
+    /// Accepts connections and never sends a byte, like a TLS handshake that hangs.
     ///
     /// # Errors
     /// When it cannot listen there; the text names the address.
@@ -352,7 +353,7 @@ impl Server {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// Closes all connections, whatever they are at, and returns when they are closed. New ones are
+    /// Closes all connections, also busy ones, and returns when they are closed. New ones are
     /// accepted as before.
     pub async fn close_connections(&self) {
         let (done, closed) = oneshot::channel();
@@ -406,7 +407,7 @@ async fn accept<S, F>(
                         serving.await;
                     });
                 }
-                // Most likely the process is out of file descriptors: some have to come back first.
+                // Probably the process is out of file descriptors. Waits until some are closed.
                 Err(_) => sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -435,20 +436,25 @@ impl WireStream for TlsStream<TcpStream> {
     }
 }
 
-/// A connection, and what was read from it and not used yet.
+/// A connection, and the bytes that were read from it and not used yet.
 struct Connection<W> {
     wire: W,
     unread: Vec<u8>,
 }
 
-/// Whether the connection lives on after a reply.
+/// Whether the connection stays open after a reply.
 #[derive(PartialEq, Eq)]
 enum AfterReply {
     Keep,
     End,
 }
 
-async fn converse<W, H, F>(wire: W, id: u64, keep_alive: Duration, handler: &H) -> io::Result<()>
+async fn serve_connection<W, H, F>(
+    wire: W,
+    id: u64,
+    keep_alive: Duration,
+    handler: &H,
+) -> io::Result<()>
 where
     W: WireStream + 'static,
     H: Fn(HttpRequest) -> F,
@@ -483,19 +489,19 @@ where
             }
             Err(error) => return Err(error),
         };
-        let bodiless = request.method == "HEAD";
-        let mut watched: ObservedReply = tokio::select! {
+        let without_body = request.method == "HEAD";
+        let mut observed: ObservedReply = tokio::select! {
             output = handler(request) => output.into(),
-            () = connection.left() => return Ok(()),
+            () = connection.wait_until_left() => return Ok(()),
         };
-        if let Some(upgrade) = watched.upgrade.take() {
-            connection.perform(watched, false, true).await?;
+        if let Some(upgrade) = observed.upgrade.take() {
+            connection.perform(observed, false, true).await?;
             let Connection { wire, unread } = connection;
             let stream = Box::new(wire);
             upgrade(Upgraded { stream, unread }).await;
             return Ok(());
         }
-        if connection.perform(watched, last, bodiless).await? == AfterReply::End {
+        if connection.perform(observed, last, without_body).await? == AfterReply::End {
             return Ok(());
         }
     }
@@ -527,7 +533,7 @@ impl<W: WireStream> Connection<W> {
     }
 
     /// Returns when the client has left. What it sends before that is kept.
-    async fn left(&mut self) {
+    async fn wait_until_left(&mut self) {
         loop {
             if self.unread.len() > MAX_BODY {
                 pending::<()>().await;
@@ -543,7 +549,7 @@ impl<W: WireStream> Connection<W> {
     async fn pause(&mut self, duration: Duration) -> bool {
         tokio::select! {
             () = sleep(duration) => true,
-            () = self.left() => false,
+            () = self.wait_until_left() => false,
         }
     }
 
@@ -599,7 +605,7 @@ impl<W: WireStream> Connection<W> {
             self.wire.flush().await?;
         }
         request.body = match framing {
-            Framing::Length(length) => self.take(length).await?,
+            Framing::Length(length) => self.take_bytes(length).await?,
             Framing::Chunked => self.take_chunks().await?,
         };
         let last = http_10
@@ -609,7 +615,7 @@ impl<W: WireStream> Connection<W> {
         Ok((request, last))
     }
 
-    async fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    async fn take_bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
         if length > MAX_BODY {
             return Err(invalid("the body is too long"));
         }
@@ -639,9 +645,9 @@ impl<W: WireStream> Connection<W> {
             if size > MAX_BODY - body.len() {
                 return Err(invalid("the body is too long"));
             }
-            body.extend(self.take(size).await?);
-            if self.take(2).await? != b"\r\n" {
-                return Err(invalid("a chunk is longer than it says"));
+            body.extend(self.take_bytes(size).await?);
+            if self.take_bytes(2).await? != b"\r\n" {
+                return Err(invalid("a chunk is longer than its size line"));
             }
         }
     }
@@ -662,15 +668,15 @@ impl<W: WireStream> Connection<W> {
 
     async fn perform(
         &mut self,
-        watched: ObservedReply,
+        observed: ObservedReply,
         last: bool,
-        bodiless: bool,
+        without_body: bool,
     ) -> io::Result<AfterReply> {
         let ObservedReply {
             mut reply,
             mut observer,
             ..
-        } = watched;
+        } = observed;
         while let WireReply::After(delay, then) = reply {
             if !self.pause(delay).await {
                 return Ok(AfterReply::End);
@@ -679,7 +685,7 @@ impl<W: WireStream> Connection<W> {
         }
         match reply {
             WireReply::Respond(answer) => {
-                let bytes = whole(&answer, last, bodiless, None);
+                let bytes = full_response(&answer, last, without_body, None);
                 self.write(&bytes, &mut observer).await?;
                 if last {
                     self.wire.shutdown().await?;
@@ -687,14 +693,14 @@ impl<W: WireStream> Connection<W> {
                 }
                 Ok(AfterReply::Keep)
             }
-            // Only a loop above unwraps these.
+            // The loop above has unwrapped these.
             WireReply::After(..) => Ok(AfterReply::End),
             WireReply::Close => {
-                finish(&mut observer);
+                notify_observer(&mut observer);
                 Ok(AfterReply::End)
             }
             WireReply::Reset => {
-                finish(&mut observer);
+                notify_observer(&mut observer);
                 self.reset()
             }
             WireReply::ResetInHead(answer) => {
@@ -704,27 +710,27 @@ impl<W: WireStream> Connection<W> {
                 self.reset()
             }
             WireReply::ResetInBody(answer) => {
-                let bytes = whole(&answer, last, bodiless, None);
+                let bytes = full_response(&answer, last, without_body, None);
                 let sent = bytes.len() - answer.body.len().div_ceil(2);
                 self.write(&bytes[..sent], &mut observer).await?;
                 sleep(BEFORE_RESET).await;
                 self.reset()
             }
             WireReply::StallInBody(answer) => {
-                let bytes = whole(&answer, last, bodiless, None);
+                let bytes = full_response(&answer, last, without_body, None);
                 let sent = bytes.len() - answer.body.len().div_ceil(2);
                 self.write(&bytes[..sent], &mut None).await?;
-                self.left().await;
+                self.wait_until_left().await;
                 Ok(AfterReply::End)
             }
             WireReply::Drip(answer, every) => {
-                let bytes = whole(&answer, last, bodiless, None);
+                let bytes = full_response(&answer, last, without_body, None);
                 for (at, byte) in bytes.iter().enumerate() {
                     if !self.pause(every).await {
                         return Ok(AfterReply::End);
                     }
                     if at + 1 == bytes.len() {
-                        finish(&mut observer);
+                        notify_observer(&mut observer);
                     }
                     self.wire.write_all(&[*byte]).await?;
                     self.wire.flush().await?;
@@ -736,7 +742,7 @@ impl<W: WireStream> Connection<W> {
                 })
             }
             WireReply::Hang => {
-                self.left().await;
+                self.wait_until_left().await;
                 Ok(AfterReply::End)
             }
             WireReply::Raw(bytes) => {
@@ -745,7 +751,7 @@ impl<W: WireStream> Connection<W> {
                 Ok(AfterReply::End)
             }
             WireReply::ContentLength(answer, length) => {
-                let bytes = whole(&answer, last, bodiless, Some(length));
+                let bytes = full_response(&answer, last, without_body, Some(length));
                 self.write(&bytes, &mut observer).await?;
                 if last || length > answer.body.len() {
                     self.wire.shutdown().await?;
@@ -754,7 +760,7 @@ impl<W: WireStream> Connection<W> {
                 Ok(AfterReply::Keep)
             }
             WireReply::CloseAfter(answer) => {
-                let bytes = whole(&answer, last, bodiless, None);
+                let bytes = full_response(&answer, last, without_body, None);
                 self.write(&bytes, &mut observer).await?;
                 self.wire.shutdown().await?;
                 Ok(AfterReply::End)
@@ -770,19 +776,19 @@ impl<W: WireStream> Connection<W> {
     ) -> io::Result<()> {
         let (first, rest) = bytes.split_at(bytes.len().saturating_sub(LAST_PIECE));
         self.wire.write_all(first).await?;
-        finish(observer);
+        notify_observer(observer);
         self.wire.write_all(rest).await?;
         self.wire.flush().await
     }
 
-    /// The connection is dropped right after; with no time to linger, the kernel sends a reset.
+    /// With zero linger, the kernel sends a reset when the connection is dropped, right after this.
     fn reset(&mut self) -> io::Result<AfterReply> {
         self.wire.tcp().set_zero_linger()?;
         Ok(AfterReply::End)
     }
 }
 
-fn finish(observer: &mut Option<Box<dyn ReplyObserver>>) {
+fn notify_observer(observer: &mut Option<Box<dyn ReplyObserver>>) {
     if let Some(mut observer) = observer.take() {
         observer.finishing(Instant::now());
     }
@@ -790,7 +796,11 @@ fn finish(observer: &mut Option<Box<dyn ReplyObserver>>) {
 
 /// Status line and headers, with the body's own length or another one.
 fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
+    let mut text = format!(
+        "HTTP/1.1 {} {}\r\n",
+        answer.status,
+        reason_phrase(answer.status)
+    );
     for (name, value) in &answer.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -806,15 +816,20 @@ fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn whole(answer: &HttpResponse, last: bool, bodiless: bool, length: Option<usize>) -> Vec<u8> {
+fn full_response(
+    answer: &HttpResponse,
+    last: bool,
+    without_body: bool,
+    length: Option<usize>,
+) -> Vec<u8> {
     let mut bytes = head(answer, last, length);
-    if !bodiless && answer.status != 204 && answer.status != 304 {
+    if !without_body && answer.status != 204 && answer.status != 304 {
         bytes.extend_from_slice(&answer.body);
     }
     bytes
 }
 
-fn reason(status: u16) -> &'static str {
+fn reason_phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
@@ -834,7 +849,7 @@ fn reason(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
-        // A reason may be empty, and nothing reads it.
+        // A reason phrase may be empty, and no client reads it.
         _ => "",
     }
 }

@@ -20,8 +20,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::http::{HttpRequest, HttpResponse, Server, ServerOptions, WireReply};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
-/// How long an invocation may take, whatever its deadline, before a test gives it up as hung.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Longest time that a test waits for a result, whatever the deadline of the invocation.
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A running function and its Runtime API. Dropping it kills the process.
 pub struct FakeLambda {
@@ -39,11 +39,11 @@ struct RuntimeApi {
     running: Mutex<HashMap<String, RunningInvocation>>,
     polls: watch::Sender<usize>,
     trace_ids: Mutex<TraceIds>,
-    undelivered: AtomicUsize,
+    responses_to_lose: AtomicUsize,
 }
 
 struct RunningInvocation {
-    /// Must be repeated by the response, so Lambda can check that it belongs to this invocation.
+    /// The response must repeat it, so Lambda can check that it belongs to this invocation.
     invocation_id: String,
     result: oneshot::Sender<InvocationResult>,
 }
@@ -79,7 +79,7 @@ pub enum InvocationResult {
     Response(Vec<u8>),
     /// An invocation error, unchanged.
     Error(Vec<u8>),
-    /// No result: the process ended, the response was lost, or the time was over.
+    /// No result: the process ended, the response was lost, or no result came within 40 s.
     Nothing,
 }
 
@@ -87,7 +87,7 @@ impl FakeLambda {
     /// Starts `binary` with `variables` and those that Lambda sets. Inherits no other variable.
     ///
     /// # Errors
-    /// If there is no free port, or the binary does not start.
+    /// If it cannot listen on a port, or the binary does not start.
     pub async fn start(
         binary: impl AsRef<Path>,
         variables: &[(&str, &str)],
@@ -99,7 +99,7 @@ impl FakeLambda {
             running: Mutex::default(),
             polls: watch::Sender::default(),
             trace_ids: Mutex::default(),
-            undelivered: AtomicUsize::new(0),
+            responses_to_lose: AtomicUsize::new(0),
         });
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(ServerOptions::plain(address), {
@@ -186,7 +186,7 @@ impl FakeLambda {
             trace_header: trace_header.to_owned(),
             event: event.into(),
         });
-        match tokio::time::timeout(PATIENCE, ended).await {
+        match tokio::time::timeout(INVOCATION_TIMEOUT, ended).await {
             Ok(Ok(result)) => result,
             _ => {
                 lock(&self.runtime_api.running).remove(&id);
@@ -209,7 +209,9 @@ impl FakeLambda {
 
     /// Resets the connection instead of accepting a response, for the next `number` responses.
     pub fn lose_responses(&self, number: usize) {
-        self.runtime_api.undelivered.store(number, Ordering::SeqCst);
+        self.runtime_api
+            .responses_to_lose
+            .store(number, Ordering::SeqCst);
     }
 
     /// Waits, without a timeout, until the function has requested its next invocation `times` times
@@ -234,9 +236,9 @@ impl FakeLambda {
     pub async fn log_line(
         &self,
         wanted: impl Fn(&str) -> bool,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<String> {
-        let until = tokio::time::Instant::now() + patience;
+        let until = tokio::time::Instant::now() + timeout;
         loop {
             let grown = self.log.grown.notified();
             if let Some(line) = lock(&self.log.lines).iter().find(|line| wanted(line)) {
@@ -267,9 +269,9 @@ impl FakeLambda {
         Ok(kill_process(self.pid, Signal::CONT)?)
     }
 
-    /// The exit status of the process, if it ends within `patience`.
-    pub async fn exit(&mut self, patience: Duration) -> Option<ExitStatus> {
-        tokio::time::timeout(patience, self.child.wait())
+    /// The exit status of the process, if it ends within `timeout`.
+    pub async fn exit(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        tokio::time::timeout(timeout, self.child.wait())
             .await
             .ok()?
             .ok()
@@ -293,7 +295,7 @@ impl RuntimeApi {
             ("GET", ["invocation", "next"]) => self.next().await,
             ("POST", ["invocation", id, "response"]) => {
                 let lost = |left: usize| left.checked_sub(1);
-                let counter = &self.undelivered;
+                let counter = &self.responses_to_lose;
                 if counter
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost)
                     .is_ok()

@@ -1,12 +1,12 @@
-//! What our function talks to, on loopback: the Chime SDK messaging API with its WebSocket, as far
-//! as messages go, and Lambda's Runtime API. For tests only: nothing that ships depends on it.
+//! Fakes of the services that the function uses, on loopback: the messages of the Chime SDK messaging
+//! API with its WebSocket, and Lambda's Runtime API. For tests only: no release contains them.
 //!
-//! The wire is faked and not the code, so that signing, encoding, timeouts and broken connections
-//! are part of what is tested.
+//! The fakes work over real connections, so tests cover signing, encoding, timeouts and broken
+//! connections.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`http`] | the server, and the faults it can have |
+//! | [`http`] | the HTTP server, and its network faults |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`sigv4`] | verifying signatures in headers and URLs |
 //! | [`arn`] | ARNs of users and channels |

@@ -1,7 +1,7 @@
-//! The caller of an event, read in the most naive way from the contract.
+//! The caller of an event, read from the contract in the simplest way.
 //!
-//! It shares no code with the function. A bearer of the function that this reading does not lead to
-//! belongs to another user.
+//! It shares no code with the function. If the function's bearer is not this caller, it belongs to
+//! another user.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ pub fn authorized(event: &Value, name: &str) -> Option<String> {
     Some(value)
 }
 
-/// The claims of a user pool. With other keys beside them, it is not known who wrote them.
+/// The claims of a user pool. `None` if other keys are beside them, because their author is then unknown.
 fn claims(authorizer: &Value) -> Option<&Value> {
     let is_from_a_gateway = |key: &str| ["claims", "scopes", "integrationLatency"].contains(&key);
     let members = authorizer.as_object()?;

@@ -1,6 +1,6 @@
 //! Chime's errors, in the form in which Chime sends them.
 //!
-//! The texts hold ARNs, as AWS's own do: a test that looks for leaks must have something to find.
+//! The messages contain ARNs, as AWS's do, so tests can detect a leak.
 
 use serde_json::json;
 
@@ -11,12 +11,12 @@ use crate::sigv4::SignatureError;
 const ROLE: &str =
     "arn:aws:sts::111122223333:assumed-role/message-status-role/chime-message-status";
 
-/// An error answer: `x-amzn-ErrorType` and a body of `Code` and `Message`.
+/// An error response: `x-amzn-ErrorType` and a body of `Code` and `Message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceError {
     /// The HTTP status.
     pub status: u16,
-    /// The exception's name, for `x-amzn-ErrorType`. None: no such header and no `Code`, so that
+    /// The exception's name, for `x-amzn-ErrorType`. None: no such header and no `Code`, so
     /// SDKs cannot identify the error.
     pub name: Option<String>,
     /// The text.
@@ -50,7 +50,7 @@ impl ServiceError {
         ServiceError::new(403, "ForbiddenException", message)
     }
 
-    /// `AccessDeniedException`, 403: IAM's service_error of the role.
+    /// `AccessDeniedException`, 403: IAM denies the role.
     pub fn access_denied(resource: &str) -> ServiceError {
         let action = "chime:GetChannelMessageStatus";
         let message = format!(
@@ -90,19 +90,19 @@ impl ServiceError {
         ServiceError::new(503, "ServiceUnavailableException", message)
     }
 
-    /// `UnknownOperationException`, 404: no such operation here.
+    /// `UnknownOperationException`, 404: the fake has no such operation.
     pub fn unknown_operation() -> ServiceError {
         let message = "The requested operation is not recognized by the service.";
         ServiceError::new(404, "UnknownOperationException", message)
     }
 
-    /// `ExpiredTokenException`, 403: the role's credentials are of yesterday.
+    /// `ExpiredTokenException`, 403: the role's credentials have expired.
     pub fn expired_token() -> ServiceError {
         let message = "The security token included in the request is expired";
         ServiceError::new(403, "ExpiredTokenException", message)
     }
 
-    /// Those errors that nothing in a request brings about, by name.
+    /// An error that no request can cause, by its name. `None` for any other name.
     pub fn named(name: &str) -> Option<ServiceError> {
         match name {
             "AccessDeniedException" => Some(ServiceError::access_denied(ROLE)),
@@ -114,7 +114,7 @@ impl ServiceError {
         }
     }
 
-    /// How it looks on the wire.
+    /// The HTTP response.
     pub fn answer(&self) -> HttpResponse {
         let Some(name) = &self.name else {
             let body = json!({ "Message": self.message }).to_string();
@@ -131,7 +131,8 @@ impl From<SignatureError> for ServiceError {
     }
 }
 
-/// The model's `ErrorCode` for an exception; those of other layers have none, and say their name.
+/// The model's `ErrorCode` of an exception. The model lacks exceptions of other layers: theirs is the
+/// name without `Exception`.
 fn code(name: &str) -> &str {
     match name {
         "UnauthorizedClientException" => "Unauthorized",
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_a_name_has_nothing_to_be_told_by() {
+    fn an_error_without_a_name_has_no_error_type_header() {
         let service_error = ServiceError {
             status: 502,
             name: None,

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 in headers and in URLs, written from its public description.
 //!
-//! Only primitives come from a library: with the SDK's own signer on both sides, a mistake would
-//! agree with itself.
+//! Only cryptographic primitives come from a library. With the SDK's signer on both sides, tests could
+//! not find a mistake in it.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ const MAX_SKEW: Duration = Duration::minutes(5);
 /// The query parameter that a signature in a URL does not cover.
 const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 
-/// The one pair of credentials that is good here.
+/// The only valid credentials.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The access key id.
@@ -35,7 +35,7 @@ pub struct Credentials {
 /// Verifies requests to one service in one region.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    /// Who may call.
+    /// Credentials that requests must be signed with.
     pub credentials: Credentials,
     /// The region that a signature must be scoped to.
     pub region: String,
@@ -43,19 +43,19 @@ pub struct Verifier {
     pub service: String,
 }
 
-/// Why AWS refuses a request before the service looks at it. `Display` gives the message that goes
-/// over the wire.
+/// Why AWS rejects a request before it reaches the service. `Display` is the message in the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignatureError {
     /// The request is not signed.
     MissingAuthenticationToken,
-    /// There is one, and parts of it are missing or unreadable: AWS names them.
+    /// Parts of the signature are missing or unreadable. AWS names them.
     IncompleteSignature(String),
     /// The access key is not known, or the session token is not the one that belongs to it.
     UnrecognizedClient,
     /// The session is over.
     ExpiredToken,
-    /// The signature is not the request's, or was made for another time or place: AWS says which.
+    /// The signature does not match the request, or is for another time, region or service. AWS says
+    /// which.
     InvalidSignature(String),
 }
 
@@ -109,7 +109,8 @@ struct SignatureParts<'a> {
 }
 
 impl Verifier {
-    /// Whether the request was signed with our credentials, as it is, for here and now.
+    /// Whether the request was signed with our credentials, for this region, service and time, and is
+    /// unchanged.
     ///
     /// # Errors
     /// The first reason to refuse it.
@@ -229,7 +230,7 @@ impl Verifier {
         let canonical = canonical_request(request, query, &authorization.signed_headers)?;
         let to_sign = string_to_sign(amz_date, &self.region, &self.service, &canonical);
         let key = self.signing_key(authorization.date);
-        // `verify` wants raw bytes and takes the same time wherever they differ.
+        // `verify` needs raw bytes, and compares them in constant time.
         let matches = from_hex(authorization.signature)
             .is_some_and(|raw| hmac::verify(&key, to_sign.as_bytes(), &raw).is_ok());
         if matches {
@@ -244,12 +245,12 @@ impl Verifier {
         )))
     }
 
-    /// The `Authorization` header that belongs to a request, over the named headers (in lower case
-    /// and sorted), for tests that send requests by hand.
+    /// The `Authorization` header of a request, over the named headers (in lower case and sorted). For
+    /// tests that make requests without the SDK.
     ///
     /// # Errors
-    /// When the request cannot be put into canonical form: no `x-amz-date`, or a body that is not
-    /// the one `x-amz-content-sha256` tells.
+    /// When the request cannot be put into canonical form: no `x-amz-date`, or a body that
+    /// does not match `x-amz-content-sha256`.
     pub fn authorization(
         &self,
         request: &HttpRequest,
@@ -418,7 +419,7 @@ fn check_date(amz_date: &str, lifetime: Duration, now: SystemTime) -> Result<(),
     Ok(())
 }
 
-/// What must not be open to change on the way: the host, and who asks.
+/// The host and the bearer must be signed, so they cannot be changed on the way.
 fn check_signed_headers(request: &HttpRequest, signed: &[&str]) -> Result<(), SignatureError> {
     if !signed.contains(&"host") {
         return Err(SignatureError::InvalidSignature(
@@ -472,8 +473,8 @@ fn collapsed(value: &str) -> String {
     words.join(" ")
 }
 
-/// Dot segments and empty ones are resolved, and what is left is encoded once more: every service
-/// but S3 wants it so.
+/// Resolves dot segments and empty ones, and encodes the others once more, as every service except S3
+/// requires.
 fn canonical_path(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -540,7 +541,7 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Takes percent-encoding away, once. What is not valid encoding stays as it is.
+/// Percent-decodes once. Invalid encoding stays as it is.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -584,7 +585,7 @@ mod tests {
     use super::*;
 
     /// The moment at which all of AWS's published examples are signed.
-    fn noon() -> SystemTime {
+    fn signing_time() -> SystemTime {
         SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_440_938_160)
     }
 
@@ -644,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_published_by_aws_is_derived() {
+    fn the_derived_key_is_the_one_that_aws_publishes() {
         let message = b"a message";
         let expected = "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9";
         let expected = hmac::Key::new(hmac::HMAC_SHA256, &from_hex(expected).unwrap());
@@ -672,7 +673,7 @@ mod tests {
             ],
             "",
         );
-        assert_eq!(verifier("service").verify(&vanilla, noon()), Ok(()));
+        assert_eq!(verifier("service").verify(&vanilla, signing_time()), Ok(()));
 
         let list_users = request(
             "GET",
@@ -693,14 +694,14 @@ mod tests {
             ],
             "",
         );
-        assert_eq!(verifier("iam").verify(&list_users, noon()), Ok(()));
+        assert_eq!(verifier("iam").verify(&list_users, signing_time()), Ok(()));
     }
 
     #[test]
     fn a_signed_request_verifies_and_no_part_of_it_can_be_changed() {
         let verifier = verifier("chime");
-        let good = signed_with(&verifier, &SIGNED);
-        assert_eq!(verifier.verify(&good, noon()), Ok(()));
+        let valid = signed_with(&verifier, &SIGNED);
+        assert_eq!(verifier.verify(&valid, signing_time()), Ok(()));
 
         type Tamper = fn(&mut HttpRequest);
         let changes: [(&str, Tamper); 8] = [
@@ -718,23 +719,20 @@ mod tests {
             ("bearer", |r| set(r, "x-amz-chime-bearer", "arn:else")),
         ];
         for (part, change) in changes {
-            let mut tampered = good.clone();
+            let mut tampered = valid.clone();
             change(&mut tampered);
-            let service_error = verifier.verify(&tampered, noon()).unwrap_err();
-            assert_eq!(service_error.name(), "InvalidSignatureException", "{part}");
-            assert!(
-                service_error.to_string().contains("does not match"),
-                "{part}"
-            );
+            let error = verifier.verify(&tampered, signing_time()).unwrap_err();
+            assert_eq!(error.name(), "InvalidSignatureException", "{part}");
+            assert!(error.to_string().contains("does not match"), "{part}");
         }
     }
 
     #[test]
-    fn what_is_not_signed_may_change() {
+    fn unsigned_headers_can_be_changed() {
         let verifier = verifier("chime");
         let mut request = signed_with(&verifier, &SIGNED);
         set(&mut request, "user-agent", "another client");
-        assert_eq!(verifier.verify(&request, noon()), Ok(()));
+        assert_eq!(verifier.verify(&request, signing_time()), Ok(()));
     }
 
     #[test]
@@ -746,21 +744,21 @@ mod tests {
             "sub-channel-id=s&scope=message-status",
         );
         set(&mut request, "content-type", "  application/json ");
-        assert_eq!(verifier.verify(&request, noon()), Ok(()));
+        assert_eq!(verifier.verify(&request, signing_time()), Ok(()));
     }
 
     #[test]
-    fn the_bearer_and_the_host_must_be_among_the_signed_headers() {
+    fn a_signature_without_the_bearer_or_the_host_is_rejected() {
         let verifier = verifier("chime");
         for (signed, named) in [
             (["content-type", "host", "x-amz-date"], "x-amz-chime-bearer"),
             (["content-type", "x-amz-chime-bearer", "x-amz-date"], "Host"),
         ] {
-            let service_error = verifier
-                .verify(&signed_with(&verifier, &signed), noon())
+            let error = verifier
+                .verify(&signed_with(&verifier, &signed), signing_time())
                 .unwrap_err();
-            assert_eq!(service_error.name(), "InvalidSignatureException");
-            assert!(service_error.to_string().contains(named), "{service_error}");
+            assert_eq!(error.name(), "InvalidSignatureException");
+            assert!(error.to_string().contains(named), "{error}");
         }
     }
 
@@ -776,21 +774,18 @@ mod tests {
             ),
             (elsewhere, "scoped to a valid region"),
         ] {
-            let service_error = ours
-                .verify(&signed_with(&other, &SIGNED), noon())
+            let error = ours
+                .verify(&signed_with(&other, &SIGNED), signing_time())
                 .unwrap_err();
-            assert_eq!(service_error.name(), "InvalidSignatureException");
-            assert!(service_error.to_string().contains(text), "{service_error}");
+            assert_eq!(error.name(), "InvalidSignatureException");
+            assert!(error.to_string().contains(text), "{error}");
         }
         let mut request = signed_with(&ours, &SIGNED);
         let authorization = request.header("authorization").unwrap();
         let authorization = authorization.replace("/20150830/", "/20150829/");
         set(&mut request, "authorization", &authorization);
-        let service_error = ours.verify(&request, noon()).unwrap_err();
-        assert!(
-            service_error.to_string().contains("Credential scope"),
-            "{service_error}"
-        );
+        let error = ours.verify(&request, signing_time()).unwrap_err();
+        assert!(error.to_string().contains("Credential scope"), "{error}");
     }
 
     #[test]
@@ -798,70 +793,73 @@ mod tests {
         let verifier = verifier("chime");
         let request = signed_with(&verifier, &SIGNED);
         let minutes = |n: u64| std::time::Duration::from_secs(60 * n);
-        assert_eq!(verifier.verify(&request, noon() + minutes(5)), Ok(()));
-        assert_eq!(verifier.verify(&request, noon() - minutes(5)), Ok(()));
+        assert_eq!(
+            verifier.verify(&request, signing_time() + minutes(5)),
+            Ok(())
+        );
+        assert_eq!(
+            verifier.verify(&request, signing_time() - minutes(5)),
+            Ok(())
+        );
         for (now, text) in [
-            (noon() + minutes(6), "Signature expired"),
-            (noon() - minutes(6), "Signature not yet current"),
+            (signing_time() + minutes(6), "Signature expired"),
+            (signing_time() - minutes(6), "Signature not yet current"),
         ] {
-            let service_error = verifier.verify(&request, now).unwrap_err();
-            assert!(service_error.to_string().contains(text), "{service_error}");
+            let error = verifier.verify(&request, now).unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
         }
     }
 
     #[test]
-    fn unknown_keys_and_wrong_session_tokens_are_not_recognised() {
+    fn unknown_keys_and_wrong_session_tokens_are_unrecognized_clients() {
         let plain = verifier("chime");
         let mut stranger = plain.clone();
         stranger.credentials.access_key_id = "AKIDOTHER".into();
-        let refused = plain.verify(&signed_with(&stranger, &SIGNED), noon());
+        let refused = plain.verify(&signed_with(&stranger, &SIGNED), signing_time());
         assert_eq!(refused, Err(SignatureError::UnrecognizedClient));
 
         let mut session = plain.clone();
         session.credentials.session_token = Some("a session".into());
         let without = signed_with(&session, &SIGNED);
         assert_eq!(
-            session.verify(&without, noon()),
+            session.verify(&without, signing_time()),
             Err(SignatureError::UnrecognizedClient)
         );
         let mut with = without;
         with.headers
             .push(("x-amz-security-token".into(), "a session".into()));
-        assert_eq!(session.verify(&with, noon()), Ok(()));
+        assert_eq!(session.verify(&with, signing_time()), Ok(()));
         assert_eq!(
-            plain.verify(&with, noon()),
+            plain.verify(&with, signing_time()),
             Err(SignatureError::UnrecognizedClient)
         );
         session.credentials.expired = true;
         assert_eq!(
-            session.verify(&with, noon()),
+            session.verify(&with, signing_time()),
             Err(SignatureError::ExpiredToken)
         );
     }
 
     #[test]
-    fn missing_and_incomplete_signatures_have_names_of_their_own() {
+    fn missing_and_incomplete_signatures_have_different_error_names() {
         let verifier = verifier("chime");
         let mut request = signed_with(&verifier, &SIGNED);
         set(&mut request, "authorization", "Bearer a-token");
-        let service_error = verifier.verify(&request, noon()).unwrap_err();
-        assert_eq!(service_error.name(), "IncompleteSignatureException");
-        assert!(
-            service_error.to_string().contains("'SignedHeaders'"),
-            "{service_error}"
-        );
+        let error = verifier.verify(&request, signing_time()).unwrap_err();
+        assert_eq!(error.name(), "IncompleteSignatureException");
+        assert!(error.to_string().contains("'SignedHeaders'"), "{error}");
 
         request
             .headers
             .retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
         assert_eq!(
-            verifier.verify(&request, noon()),
+            verifier.verify(&request, signing_time()),
             Err(SignatureError::MissingAuthenticationToken)
         );
     }
 
     #[test]
-    fn a_signed_content_hash_must_be_the_body_s() {
+    fn a_signed_content_hash_that_is_not_the_bodys_is_rejected() {
         let verifier = verifier("chime");
         let mut request = signed_with(&verifier, &SIGNED);
         request
@@ -872,20 +870,26 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_normalised_and_encoded_twice() {
+    fn the_path_is_normalized_and_encoded_twice() {
         assert_eq!(canonical_path("/"), "/");
         assert_eq!(canonical_path(""), "/");
         assert_eq!(canonical_path("/a%3Ab/./c//d/../e/"), "/a%253Ab/c/e/");
     }
 
     #[test]
-    fn a_broken_escape_is_left_as_it_is() {
+    fn invalid_percent_encoding_is_kept() {
         assert_eq!(decode("a%2Fb%zz%2"), b"a/b%zz%2");
     }
 
     fn signed_get(verifier: &Verifier, seconds: u32) -> HttpRequest {
         let parameters = [("userArn", BEARER), ("sessionId", "a b")];
-        let target = verifier.signed_url("localhost:1", "/connect", &parameters, seconds, noon());
+        let target = verifier.signed_url(
+            "localhost:1",
+            "/connect",
+            &parameters,
+            seconds,
+            signing_time(),
+        );
         request("GET", &target, &[("Host", "localhost:1")], "")
     }
 
@@ -922,8 +926,8 @@ mod tests {
     #[test]
     fn signed_urls_verify_and_no_part_can_be_changed() {
         let verifier = verifier("chime");
-        let good = signed_get(&verifier, 10);
-        assert_eq!(verifier.verify_url(&good, noon()), Ok(()));
+        let valid = signed_get(&verifier, 10);
+        assert_eq!(verifier.verify_url(&valid, signing_time()), Ok(()));
         type Tamper = fn(&mut HttpRequest);
         let changes: [(&str, Tamper); 6] = [
             ("method", |r| r.method = "POST".into()),
@@ -942,9 +946,9 @@ mod tests {
             ("host", |r| set(r, "host", "localhost:2")),
         ];
         for (part, change) in changes {
-            let mut tampered = good.clone();
+            let mut tampered = valid.clone();
             change(&mut tampered);
-            let error = verifier.verify_url(&tampered, noon()).unwrap_err();
+            let error = verifier.verify_url(&tampered, signing_time()).unwrap_err();
             assert_eq!(error.name(), "InvalidSignatureException", "{part}");
         }
     }
@@ -954,8 +958,11 @@ mod tests {
         let verifier = verifier("chime");
         let request = signed_get(&verifier, 10);
         let seconds = std::time::Duration::from_secs;
-        assert_eq!(verifier.verify_url(&request, noon() + seconds(10)), Ok(()));
-        let error = verifier.verify_url(&request, noon() + seconds(11));
+        assert_eq!(
+            verifier.verify_url(&request, signing_time() + seconds(10)),
+            Ok(())
+        );
+        let error = verifier.verify_url(&request, signing_time() + seconds(11));
         assert!(error.unwrap_err().to_string().contains("Signature expired"));
     }
 
@@ -964,11 +971,11 @@ mod tests {
         let verifier = verifier("chime");
         let mut request = signed_get(&verifier, 10);
         request.target = request.target.replace("X-Amz-Date", "X-Other");
-        let error = verifier.verify_url(&request, noon()).unwrap_err();
+        let error = verifier.verify_url(&request, signing_time()).unwrap_err();
         assert_eq!(error.name(), "IncompleteSignatureException");
         request.target = "/connect?userArn=u".into();
         assert_eq!(
-            verifier.verify_url(&request, noon()),
+            verifier.verify_url(&request, signing_time()),
             Err(SignatureError::MissingAuthenticationToken)
         );
     }

@@ -59,7 +59,7 @@ impl Authority {
         })
     }
 
-    /// The authority's own certificate in PEM, as `AWS_CA_BUNDLE` wants it in a file.
+    /// The authority's own certificate in PEM, for the file in `AWS_CA_BUNDLE`.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }

@@ -121,7 +121,7 @@ async fn delivered_messages_reach_members_and_refused_ones_their_sender_only() {
 }
 
 #[tokio::test]
-async fn prefetch_brings_the_messages_that_the_user_may_list() {
+async fn prefetch_sends_the_messages_that_the_user_may_list() {
     let chime = chime().await;
     for (message_id, status) in PENDING_MESSAGES {
         chime.decide(message_id, status, None);

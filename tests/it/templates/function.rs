@@ -86,7 +86,7 @@ fn cargo_lambda_deploys_the_same_timeout_and_memory_as_the_template() {
 async fn every_route_of_the_templates_is_served() {
     for template in all() {
         let env = template.deploy().await;
-        env.put(FlowOutcome::sent());
+        env.seed_alices_message(FlowOutcome::sent());
         for (method, path) in template.routes() {
             let reply = env.send(&template.request(&method, &path)).await;
             let is_served = ![404, 405, 500].contains(&reply.status);

@@ -1,4 +1,4 @@
-//! What tests in other processes can make happen, by unsigned requests. Rust tests call the methods
+//! Unsigned requests by which tests in other processes control the fake. Rust tests call the methods
 //! of [`FakeChime`](super::FakeChime).
 //!
 //! | request | body | effect |
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Service;
 use crate::http::{HttpRequest, HttpResponse};
 
-/// Answers a request of a test, if it is one: 204, or 400 for one without an effect.
+/// The response to a control request: 204, or 400 if it has no effect. `None` for any other request.
 pub(super) fn answer(service: &Service, request: &HttpRequest) -> Option<HttpResponse> {
     let action = request.path().strip_prefix("/test/")?;
     let done = request.method == "POST" && perform(service, action, &request.body).is_some();

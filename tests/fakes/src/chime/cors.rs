@@ -2,7 +2,7 @@
 
 use crate::http::{HttpRequest, HttpResponse};
 
-/// The answer to a preflight, if the request is one.
+/// The response to a preflight, if the request is one.
 pub(super) fn preflight(request: &HttpRequest) -> Option<HttpResponse> {
     let headers = request.header("access-control-request-headers");
     (request.method == "OPTIONS").then(|| {
@@ -13,7 +13,7 @@ pub(super) fn preflight(request: &HttpRequest) -> Option<HttpResponse> {
     })
 }
 
-/// Lets a page read the answer. Requests without an origin come from programs, and need nothing.
+/// Lets a page read the response. Requests without an origin are not from pages, and need no headers.
 pub(super) fn allow(origin: Option<&str>, answer: HttpResponse) -> HttpResponse {
     if origin.is_none() {
         return answer;

@@ -34,7 +34,7 @@ pub(super) struct StoredMessage {
     updated: OffsetDateTime,
     edited: Option<OffsetDateTime>,
     redacted: bool,
-    /// Whether the members of the channel have it.
+    /// Whether it was delivered to the members of the channel.
     delivered: bool,
     processing: Processing,
 }
@@ -159,8 +159,8 @@ impl StoredMessage {
         open
     }
 
-    /// The error that asking about the message ends in, if the test chose one.
-    pub(super) fn refusal(&self) -> Option<&crate::service_error::ServiceError> {
+    /// The error of requests for the status, if the test chose one.
+    pub(super) fn chosen_error(&self) -> Option<&crate::service_error::ServiceError> {
         match &self.processing.outcome {
             FlowOutcome::Refused(error) => Some(error),
             _ => None,

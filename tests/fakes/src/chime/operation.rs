@@ -80,7 +80,7 @@ impl RequestTarget {
                 };
             }
         };
-        // Operations that write have it in the body, all others in the query.
+        // Write operations have the sub-channel in the body, all others in the query.
         let in_body = || {
             let body: Value = serde_json::from_slice(&request.body).ok()?;
             Some(body.get("SubChannelId")?.as_str()?.to_owned())

@@ -12,7 +12,7 @@ use crate::http::{HttpRequest, HttpResponse};
 use crate::service_error::ServiceError;
 use crate::sigv4::query_parameters;
 
-/// The number of messages in a list when the request does not say.
+/// Default of `max-results`.
 const DEFAULT_RESULTS: usize = 50;
 
 impl Service {
@@ -24,7 +24,7 @@ impl Service {
         let now = Instant::now();
         let mut state = self.state();
         let stored = caller.own_message(&mut state, message_id, now)?;
-        if let Some(error) = stored.refusal() {
+        if let Some(error) = stored.chosen_error() {
             return Err(error.clone());
         }
         if stored.denied(now) && !self.keep_denied {

@@ -7,7 +7,7 @@ use super::Service;
 use super::operation::{ApiOperation, RequestTarget};
 use crate::http::{HttpRequest, ReplyObserver};
 
-/// One call, as it is on record. Calls are recorded whether they are refused or not.
+/// A recorded call. Rejected calls are also recorded.
 #[derive(Clone, Debug)]
 pub struct ChimeRequest {
     /// The operation.
@@ -22,13 +22,13 @@ pub struct ChimeRequest {
     pub bearer: Option<String>,
     /// The channel in the path, decoded.
     pub channel_arn: Option<String>,
-    /// The message in the path, decoded; that of a sent message is in the answer only.
+    /// The message in the path, decoded. SendChannelMessage has no id in its path.
     pub message_id: Option<String>,
     /// The sub-channel in the query or the body, decoded.
     pub sub_channel_id: Option<String>,
     /// Whether it came over TLS.
     pub secure: bool,
-    /// The connection it came on; the number is the process's.
+    /// The connection it came on. Numbers are unique in the process.
     pub connection: u64,
     /// When the head of the request had arrived.
     pub started: Instant,
@@ -36,9 +36,9 @@ pub struct ChimeRequest {
     pub finished: Option<Instant>,
     /// How many calls were in flight when it arrived, itself included.
     pub in_flight: usize,
-    /// The status that was answered. None: none yet, or no head was ever sent in full.
+    /// The status of the response. None: no complete head was sent, or not yet.
     pub status: Option<u16>,
-    /// The answer's `x-amzn-RequestId`.
+    /// The `x-amzn-RequestId` of the response.
     pub request_id: String,
 }
 
@@ -100,7 +100,7 @@ impl InFlight {
 
 impl ReplyObserver for InFlight {
     fn finishing(&mut self, at: Instant) {
-        // It may have been forgotten meanwhile.
+        // `forget_calls` may have removed it.
         if let Some(call) = self.service.state().calls.get_mut(&self.call) {
             call.finished = Some(at);
             call.status = self.status;

@@ -1,5 +1,5 @@
-//! RedactChannelMessage and DeleteChannelMessage. Here the sender may do both; Chime also lets
-//! administrators.
+//! RedactChannelMessage and DeleteChannelMessage. In the fake, only the sender may do both. Chime also
+//! allows administrators.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! SendChannelMessage and UpdateChannelMessage: what a channel flow processes.
+//! SendChannelMessage and UpdateChannelMessage: the operations that a channel flow processes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,7 +85,7 @@ impl Service {
         Ok(chosen.unwrap_or_else(|| self.flow.clone()))
     }
 
-    /// Sends the event of a result when it is due. Nothing else would, if no client asks.
+    /// Sends the event of a result when it is due, even if no client makes a request.
     fn announce_later(
         self: &Arc<Self>,
         channel_arn: &str,
@@ -126,14 +126,14 @@ fn check_message(body: &Map<String, Value>) -> Result<&str, ServiceError> {
         ("Persistence", ["PERSISTENT", "NON_PERSISTENT"]),
     ] {
         if !values.contains(&text(body, name)?) {
-            let message = format!("{name} is none of {}", values.join(", "));
+            let message = format!("{name} must be {}", values.join(" or "));
             return Err(ServiceError::bad_request(message));
         }
     }
     text(body, "ClientRequestToken")
 }
 
-/// As long as Chime's are.
+/// A random id, as long as Chime's ids.
 fn new_message_id() -> String {
     format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..))
 }

@@ -1,6 +1,6 @@
 //! WebSocket sessions.
 //!
-//! Every user of an app instance is a member of every channel of it.
+//! In the fake, every user of an app instance is a member of all its channels.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Sessions {
         let (frames, outbox) = unbounded_channel();
         let session = Session { user, frames };
         for frame in first {
-            session.tell(&frame);
+            session.send_frame(&frame);
         }
         let id = self.next;
         self.next += 1;
@@ -58,20 +58,20 @@ impl Sessions {
         (id, outbox)
     }
 
-    pub(super) fn tell_members(&self, channel_arn: &str, frame: &str) {
+    pub(super) fn send_to_members(&self, channel_arn: &str, frame: &str) {
         let app_instance = |arn: &str| Arn::parse(arn).map(|arn| arn.app_instance.to_owned());
         let ours = app_instance(channel_arn);
         for session in self.open.values() {
             if app_instance(&session.user) == ours {
-                session.tell(frame);
+                session.send_frame(frame);
             }
         }
     }
 
-    pub(super) fn tell_user(&self, user: &str, frame: &str) {
+    pub(super) fn send_to_user(&self, user: &str, frame: &str) {
         for session in self.open.values() {
             if session.user == user {
-                session.tell(frame);
+                session.send_frame(frame);
             }
         }
     }
@@ -87,13 +87,13 @@ impl Sessions {
 }
 
 impl Session {
-    fn tell(&self, frame: &str) {
+    fn send_frame(&self, frame: &str) {
         // A client that has just left does not need it.
         let _ = self.frames.send(frame.to_owned());
     }
 }
 
-/// Answers `GET /connect`.
+/// Responds to `GET /connect`.
 pub(super) fn connect(service: &Arc<Service>, request: &HttpRequest) -> ObservedReply {
     let Some(key) = request.header("sec-websocket-key") else {
         return HttpResponse::new(400, "text/plain", "This is a WebSocket endpoint.").into();
@@ -106,14 +106,14 @@ pub(super) fn connect(service: &Arc<Service>, request: &HttpRequest) -> Observed
         .with("upgrade", "websocket")
         .with("sec-websocket-accept", &derive_accept_key(key.as_bytes()));
     let mut reply = ObservedReply::from(switching);
-    let admitted = admit(service, request);
+    let opened = open_session(service, request);
     let service = Arc::clone(service);
     reply.upgrade = Some(Box::new(move |upgraded| {
         Box::pin(async move {
-            match admitted {
+            match opened {
                 Ok((id, outbox)) => {
                     let _open = OpenSession { service, id };
-                    converse(upgraded, outbox).await;
+                    send_frames(upgraded, outbox).await;
                 }
                 Err(code) => close(upgraded, code).await,
             }
@@ -123,7 +123,7 @@ pub(super) fn connect(service: &Arc<Service>, request: &HttpRequest) -> Observed
 }
 
 /// Opens a session; otherwise returns the code to close the connection with.
-fn admit(
+fn open_session(
     service: &Arc<Service>,
     request: &HttpRequest,
 ) -> Result<(u64, UnboundedReceiver<String>), u16> {
@@ -135,7 +135,7 @@ fn admit(
     let signed = service.verifier.verify_url(request, service.now().into());
     let user = parameter("userArn").unwrap_or_default();
     let known = Arn::parse(user).is_some_and(|arn| arn.kind == Kind::User)
-        && service.users.know(user)
+        && service.users.contains(user)
         && parameter("sessionId").is_some_and(|id| !id.is_empty());
     let mut state = service.state();
     if let Some(code) = state.sessions.refusals.pop_front() {
@@ -161,7 +161,7 @@ fn same_app_instance(one: &str, other: &str) -> bool {
     app_instance(one) == app_instance(other)
 }
 
-/// Ends a session when its connection ends, however that comes about.
+/// Ends a session when its connection ends, for any reason.
 struct OpenSession {
     service: Arc<Service>,
     id: u64,
@@ -179,7 +179,7 @@ async fn websocket(upgraded: Upgraded) -> WebSocketStream<Box<dyn crate::http::D
 }
 
 /// Sends frames until the client leaves or the session is cut.
-async fn converse(upgraded: Upgraded, mut outbox: UnboundedReceiver<String>) {
+async fn send_frames(upgraded: Upgraded, mut outbox: UnboundedReceiver<String>) {
     let mut socket = websocket(upgraded).await;
     loop {
         tokio::select! {
@@ -189,7 +189,7 @@ async fn converse(upgraded: Upgraded, mut outbox: UnboundedReceiver<String>) {
                     return;
                 }
             }
-            // Clients send nothing, but reading answers pings and the close frame.
+            // Clients send nothing, but reading also responds to pings and the close frame.
             read = socket.next() => if !matches!(read, Some(Ok(_))) {
                 return;
             },

@@ -1,5 +1,5 @@
-//! All that changes while a fake Chime runs, behind one lock: so every client sees changes and
-//! events in the same order.
+//! The state of a fake Chime, behind one lock, so every client sees changes and events in the same
+//! order.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::flow::Message;
 pub(super) struct ChimeState {
     messages: HashMap<(String, String), StoredMessage>,
     next_message: u64,
-    /// Messages by sender, channel and request token, with what was sent under it.
+    /// By sender, channel and request token: the body of the request, and the message id.
     pub(super) tokens: HashMap<(String, String, String), (Value, String)>,
     pub(super) script: VecDeque<Fault>,
     pub(super) always: Option<Fault>,
@@ -34,7 +34,7 @@ pub(super) struct ChimeState {
 }
 
 impl ChimeState {
-    /// Stores a message, or another one in its place.
+    /// Adds or replaces a message.
     pub(super) fn put(
         &mut self,
         message: Message,
@@ -47,7 +47,7 @@ impl ChimeState {
         self.next_message += 1;
         let mut stored = StoredMessage::new(message, number, body, since, now);
         if body.is_empty() {
-            // A message that a test puts in place was not sent through the API: no event says so.
+            // A message that a test adds was not sent through the API, so it causes no event.
             stored.advance(since);
         }
         self.messages.insert(key, stored);
@@ -89,7 +89,7 @@ impl ChimeState {
         if let Some(stored) = self.messages.get(&key) {
             let payload = stored.change(now).payload;
             let frame = event::frame(&format!("{verb}_CHANNEL_MESSAGE"), stored.kind(), &payload);
-            self.sessions.tell_members(channel_arn, &frame);
+            self.sessions.send_to_members(channel_arn, &frame);
         }
     }
 
@@ -136,8 +136,8 @@ impl ChimeState {
             .unwrap_or(Fault::Pass)
     }
 
-    /// Whether this call is one too many of this user's within a second. Such a call does not count
-    /// against the next ones.
+    /// Whether this call exceeds the user's quota in a second. Such a call does not count against the
+    /// next ones.
     pub(super) fn over_quota(&mut self, bearer: &str, at: Instant, quota: u32) -> bool {
         let recent = self.recent.entry(bearer.into()).or_default();
         while recent
@@ -154,7 +154,7 @@ impl ChimeState {
     }
 }
 
-/// A delivered message concerns all members, anything else its sender only.
+/// Sends the event of a change: of a delivered message to all members, of any other to its sender.
 fn announce(sessions: &mut Sessions, stored: &StoredMessage, change: Change) {
     let Change {
         status,
@@ -163,10 +163,10 @@ fn announce(sessions: &mut Sessions, stored: &StoredMessage, change: Change) {
     } = change;
     if status.value == "SENT" {
         let frame = event::frame(&format!("{verb}_CHANNEL_MESSAGE"), stored.kind(), &payload);
-        sessions.tell_members(&stored.message.channel_arn, &frame);
+        sessions.send_to_members(&stored.message.channel_arn, &frame);
     } else {
         let name = format!("{}_{verb}_CHANNEL_MESSAGE", status.value);
         let frame = event::frame(&name, stored.kind(), &payload);
-        sessions.tell_user(&stored.message.sender, &frame);
+        sessions.send_to_user(&stored.message.sender, &frame);
     }
 }
