@@ -142,7 +142,7 @@ impl RequestContext<'_> {
         let config = &self.app.config;
         let (source, caller) = Caller::identify(event, &config.mapping);
         self.metrics().event_source = Some(source);
-        match Target::find(event, config.answers_preflights())? {
+        match Target::find(event, config.handles_preflights())? {
             Target::Preflight => Ok(cors::preflight()),
             Target::Route(route) => {
                 self.metrics().operation = Some(route.name);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_due_before_lambda_s_deadline() {
+    fn responses_are_due_before_the_lambda_deadline() {
         for left in [1_000, 3_000, 28_000] {
             assert!(
                 budget(in_millis(left)) < Duration::from_millis(left),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_due_before_the_gateway_gives_up_whatever_lambda_says() {
+    fn responses_are_due_within_28_s_for_any_lambda_deadline() {
         for deadline in [0, 1, in_millis(900_000), u64::MAX] {
             assert_eq!(budget(deadline), Duration::from_secs(28), "{deadline}");
         }

@@ -101,7 +101,7 @@ impl Config {
     }
 
     /// Whether the function responds to preflights.
-    pub fn answers_preflights(&self) -> bool {
+    pub fn handles_preflights(&self) -> bool {
         self.origins.is_some()
     }
 

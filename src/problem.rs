@@ -89,7 +89,7 @@ impl ProblemType {
     }
 
     /// Whether an operator must act.
-    pub(crate) fn is_our_fault(self) -> bool {
+    pub(crate) fn needs_operator(self) -> bool {
         matches!(self, Self::Misconfigured | Self::InternalError)
     }
 

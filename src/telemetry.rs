@@ -108,7 +108,7 @@ pub(crate) struct RequestMetrics {
     retries: u64,
     /// Durations of completed calls. A call that was given up has none.
     latencies: Vec<Duration>,
-    statuses: BTreeMap<&'static str, u64>,
+    statuses: BTreeMap<RecordedStatus, u64>,
     problems: BTreeMap<ProblemType, u64>,
     causes: Vec<String>,
 }
@@ -132,15 +132,7 @@ impl RequestMetrics {
     }
 
     pub(crate) fn status(&mut self, status: &StatusValue) {
-        let name = match status {
-            StatusValue::Sent => "SENT",
-            StatusValue::Pending => "PENDING",
-            StatusValue::Failed => "FAILED",
-            StatusValue::Denied => "DENIED",
-            // Chime's text is not logged.
-            StatusValue::Other(_) => "OTHER",
-        };
-        count(&mut self.statuses, name);
+        count(&mut self.statuses, RecordedStatus::from(status));
     }
 
     pub(crate) fn problem(&mut self, problem: &Problem) {
@@ -154,12 +146,57 @@ impl RequestMetrics {
 
     fn level(&self) -> &'static str {
         let mut problems = self.problems.keys();
-        if problems.clone().any(|problem| problem.is_our_fault()) {
+        if problems.clone().any(|problem| problem.needs_operator()) {
             "ERROR"
         } else if problems.any(|problem| problem.status().is_server_error()) {
             "WARN"
         } else {
             "INFO"
+        }
+    }
+}
+
+/// A status as the record names it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum RecordedStatus {
+    Sent,
+    Pending,
+    Failed,
+    Denied,
+    /// A value that this version does not know. Chime's text is not logged.
+    Other,
+}
+
+impl From<&StatusValue> for RecordedStatus {
+    fn from(status: &StatusValue) -> Self {
+        match status {
+            StatusValue::Sent => Self::Sent,
+            StatusValue::Pending => Self::Pending,
+            StatusValue::Failed => Self::Failed,
+            StatusValue::Denied => Self::Denied,
+            StatusValue::Other(_) => Self::Other,
+        }
+    }
+}
+
+impl RecordedStatus {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "SENT",
+            Self::Pending => "PENDING",
+            Self::Failed => "FAILED",
+            Self::Denied => "DENIED",
+            Self::Other => "OTHER",
+        }
+    }
+
+    fn metric(self) -> &'static str {
+        match self {
+            Self::Sent => STATUS_SENT,
+            Self::Pending => STATUS_PENDING,
+            Self::Failed => STATUS_FAILED,
+            Self::Denied => STATUS_DENIED,
+            Self::Other => STATUS_OTHER,
         }
     }
 }
@@ -204,14 +241,7 @@ impl Record<'_> {
         count(COLD_STARTS, u64::from(self.cold_start));
         count(WAIT_REQUESTS, u64::from(metrics.waits));
         for (status, value) in &metrics.statuses {
-            let name = match *status {
-                "SENT" => STATUS_SENT,
-                "PENDING" => STATUS_PENDING,
-                "FAILED" => STATUS_FAILED,
-                "DENIED" => STATUS_DENIED,
-                _ => STATUS_OTHER,
-            };
-            count(name, *value);
+            count(status.metric(), *value);
         }
         for (problem, value) in &metrics.problems {
             count(problem.metric(), *value);
@@ -262,7 +292,9 @@ impl Serialize for Record<'_> {
         let problems = metrics.problems.iter();
         let problems = problems.map(|(problem, count)| (problem.name(), *count));
         serialize_counts(&mut map, "problem", &problems.collect())?;
-        serialize_counts(&mut map, "messageStatus", &metrics.statuses)?;
+        let statuses = metrics.statuses.iter();
+        let statuses = statuses.map(|(status, count)| (status.name(), *count));
+        serialize_counts(&mut map, "messageStatus", &statuses.collect())?;
         if !metrics.causes.is_empty() {
             map.serialize_entry("cause", &metrics.causes.join("; "))?;
         }

@@ -15,11 +15,18 @@ use crate::page::say;
 /// Pause between two calls. The quota of a user at Chime is as small as 5 calls a second.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Failed> {
-    let chime = client(config).await.map_err(|error| {
-        say("Chime", &format!("could not be called: {error}"));
-        Failed
-    })?;
+pub async fn call_chime(
+    config: &Config,
+    roots: &RootCertificates,
+    operation: &Operation,
+) -> Result<(), Failed> {
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    let chime = ChimeClient::new(config, roots, loader)
+        .await
+        .map_err(|error| {
+            say("Chime", &format!("could not be called: {error}"));
+            Failed
+        })?;
     let caller = operation.caller();
     let mut outcome = Ok(());
     for (index, message) in operation.messages().iter().enumerate() {
@@ -41,13 +48,6 @@ pub async fn call_chime(config: &Config, operation: &Operation) -> Result<(), Fa
         }
     }
     outcome
-}
-
-async fn client(config: &Config) -> Result<ChimeClient, Box<dyn std::error::Error + Send + Sync>> {
-    let roots =
-        RootCertificates::from_lookup(|name| std::env::var_os(name), |path| std::fs::read(path))?;
-    let loader = aws_config::defaults(BehaviorVersion::latest());
-    ChimeClient::new(config, &roots, loader).await
 }
 
 /// Lines that explain the error and the next step.

@@ -16,7 +16,8 @@ use std::process::ExitCode;
 
 use chime_message_status::api::routes::Target;
 use chime_message_status::caller::{Caller, Identity};
-use chime_message_status::config::Config;
+use chime_message_status::chime::RootCertificates;
+use chime_message_status::config::{Config, ConfigError};
 use chime_message_status::domain::AppInstanceUserArn;
 use chime_message_status::event::Event;
 use chime_message_status::problem::Problem;
@@ -35,20 +36,33 @@ async fn main() -> ExitCode {
     let started = Arguments::read().and_then(|arguments| {
         let event = std::fs::read_to_string(&arguments.event)
             .map_err(|error| format!("{}: {error}", arguments.event.display()))?;
-        let config = Config::from_lookup(|name| std::env::var_os(name))
-            .map_err(|error| error.to_string())?;
-        Ok((arguments, event, config))
+        let (config, roots) = configuration().map_err(|error| error.to_string())?;
+        Ok((arguments, event, config, roots))
     });
-    let (arguments, event, config) = match started {
+    let (arguments, event, config, roots) = match started {
         Ok(started) => started,
-        Err(fault) => {
-            eprintln!("{fault}");
+        Err(error) => {
+            eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    match explain(&arguments, &event, &config).await {
+    match explain(&arguments, &event, &config, &roots).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed) => ExitCode::from(1),
+    }
+}
+
+/// Reads the variables of the function, and reports all errors at once, as the function does.
+fn configuration() -> Result<(Config, RootCertificates), ConfigError> {
+    let variable = |name: &str| std::env::var_os(name);
+    let config = Config::from_lookup(variable);
+    let roots = RootCertificates::from_lookup(variable, |path| std::fs::read(path));
+    match (config, roots) {
+        (Ok(config), Ok(roots)) => Ok((config, roots)),
+        (config, roots) => {
+            let errors = [config.err(), roots.err()];
+            Err(ConfigError::all(errors.into_iter().flatten()))
+        }
     }
 }
 
@@ -81,7 +95,12 @@ impl Arguments {
     }
 }
 
-async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<(), Failed> {
+async fn explain(
+    arguments: &Arguments,
+    event: &str,
+    config: &Config,
+    roots: &RootCertificates,
+) -> Result<(), Failed> {
     let event = Event::parse(event).map_err(|malformed| {
         say("problem", &format!("internal-error (500): {malformed}"));
         say(
@@ -92,7 +111,7 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
     })?;
     let (event_source, identity) = Identity::of(&event);
     identity::event_source(event_source);
-    let route = match Target::find(&event, config.answers_preflights()) {
+    let route = match Target::find(&event, config.handles_preflights()) {
         Ok(Target::Route(route)) => route,
         Ok(Target::Preflight) => {
             say("request", "a CORS preflight, which needs no identity");
@@ -128,7 +147,7 @@ async fn explain(arguments: &Arguments, event: &str, config: &Config) -> Result<
         &format!("about {number} message{plural} in the caller's own app instance"),
     );
     if arguments.call {
-        call::call_chime(config, &operation).await
+        call::call_chime(config, roots, &operation).await
     } else {
         Ok(())
     }

@@ -63,7 +63,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let accepted = options.credentials.clone();
     let fake = Arc::new(FakeChime::start(options).await?);
     let channel = format!("{APP_INSTANCE}/channel/{CHANNEL}");
-    fake.put(Message {
+    fake.put_message(Message {
         channel_arn: channel.clone(),
         sub_channel_id: None,
         message_id: MESSAGE.to_owned(),
@@ -173,7 +173,6 @@ fn variable(name: &str, origins: &str) -> Option<OsString> {
         "MAX_WAIT_SECONDS" | "CHIME_CONNECT_TIMEOUT_MS" | "CHIME_ATTEMPT_TIMEOUT_MS" => {
             std::env::var_os(name)
         }
-        name if name.starts_with("AWS_LAMBDA_") => Some("local".into()),
         _ => None,
     }
 }

@@ -66,16 +66,13 @@ impl BatchGetStatus {
                 distinct.push(message);
             }
         }
+        let limiter = request.limiter();
         let mut policy = request.policy(self.wait, self.ends_with_first);
         policy.is_batch = true;
         if policy.wait.is_none() {
-            let max_time = request
-                .limiter()
-                .delay_of(distinct.len())
-                .saturating_add(MAX_TIME);
+            let max_time = limiter.delay_of(distinct.len()).saturating_add(MAX_TIME);
             policy.deadline = request.at_latest(max_time).min(policy.deadline);
         }
-        let limiter = request.limiter();
         let scheduler = &Scheduler::new(limiter, policy, distinct.len(), retry_class);
         let results = distinct.into_iter().map(|message| async move {
             let result = get_status(request, scheduler, &self.caller, message).await;

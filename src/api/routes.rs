@@ -88,17 +88,17 @@ impl Target {
     ///
     /// # Errors
     /// `route-not-found` or `method-not-allowed`.
-    pub fn find(event: &Event<'_>, answers_preflights: bool) -> Result<Self, Problem> {
+    pub fn find(event: &Event<'_>, handles_preflights: bool) -> Result<Self, Problem> {
         let mut methods = methods(event).peekable();
         if methods.peek().is_none() {
             return Err(Problem::new(ProblemType::RouteNotFound));
         }
-        if event.method() == "OPTIONS" && answers_preflights {
+        if event.method() == "OPTIONS" && handles_preflights {
             return Ok(Self::Preflight);
         }
         let route = at_path(event).find(|route| route.methods.contains(&event.method()));
         route.map(Self::Route).ok_or_else(|| {
-            let options = answers_preflights.then_some("OPTIONS");
+            let options = handles_preflights.then_some("OPTIONS");
             let allow: Vec<_> = methods.chain(options).collect();
             Problem::method_not_allowed(allow.join(", "))
         })

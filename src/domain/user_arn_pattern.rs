@@ -71,7 +71,13 @@ impl UserArnPattern {
         if segments(&skeleton).any(|segment| segment.matches(HOLE).count() > 1) {
             return Err(PatternError::SharedSegment);
         }
-        let region = region_of(&skeleton).ok_or(PatternError::NoUserArn)?;
+        let is_whole_claim = skeleton.chars().eq([HOLE]);
+        let region = if is_whole_claim {
+            None
+        } else {
+            let region = region_of(&skeleton).ok_or(PatternError::NoUserArn)?;
+            (!region.contains(HOLE)).then(|| region.to_owned())
+        };
         Ok(Self { pieces, region })
     }
 
@@ -137,13 +143,9 @@ fn segments(skeleton: &str) -> impl Iterator<Item = &str> {
     skeleton.splitn(6, ':').flat_map(|field| field.split('/'))
 }
 
-/// The region of a pattern in which `HOLE` replaces each placeholder. The outer `None` means that no
-/// values could make it an AppInstanceUser ARN. The inner `None` means that the authorizer decides the
-/// region.
-fn region_of(skeleton: &str) -> Option<Option<String>> {
-    if skeleton.chars().eq([HOLE]) {
-        return Some(None);
-    }
+/// The region of a pattern in which `HOLE` replaces each placeholder. `None` if no values can make it an
+/// AppInstanceUser ARN.
+fn region_of(skeleton: &str) -> Option<&str> {
     let mut fields = skeleton.splitn(6, ':');
     let [arn, partition, service, region, account, resource] =
         std::array::from_fn(|_| fields.next());
@@ -161,7 +163,7 @@ fn region_of(skeleton: &str) -> Option<Option<String>> {
         && matches!(kind, Some("user" | "bot"))
         && open(user?, is_resource_id)
         && segments.next().is_none();
-    possible.then(|| (!region.contains(HOLE)).then(|| region.to_owned()))
+    possible.then_some(region)
 }
 
 /// The reason why a text is not a valid pattern.

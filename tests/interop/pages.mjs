@@ -1,5 +1,6 @@
 // Runs the code of docs/frontends/browser.md against the local gateway: node pages.mjs MODULE GATEWAY ALICE BOB CHANNEL
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 
 const [module, gateway, alice, bob, channelArn] = process.argv.slice(2);
 const page = await import(module);
@@ -45,6 +46,25 @@ for (const wait of [20, 0]) {
 }
 const controller = new AbortController();
 await assert.rejects(page.waitForMinutes(0.005, gateway, asAlice, pending, controller), { name: "TimeoutError" });
+
+// Failures that can succeed later: of Chime, of the network, and a response of another server.
+const port = await new Promise((resolve) => {
+  const server = createServer((_, response) => response.end("<html>Sign in to the WLAN</html>"));
+  server.listen(0, "127.0.0.1", () => resolve(server.address().port));
+  server.unref();
+});
+const failing = await send("outcome=ServiceFailureException");
+for (const [api, message] of [
+  [gateway, failing],
+  ["http://127.0.0.1:1", pending],
+  [`http://127.0.0.1:${port}`, pending],
+]) {
+  const requests = [];
+  const token = () => (requests.push(1), asAlice());
+  const signal = AbortSignal.timeout(2500);
+  await assert.rejects(page.waitForResult(api, token, message, { wait: 0, signal }), { name: "TimeoutError" });
+  assert.ok(requests.length > 1, api);
+}
 
 // After a reconnect, more messages than one request takes.
 const many = Array.from({ length: 21 }, () => sent);

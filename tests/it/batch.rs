@@ -46,18 +46,18 @@ async fn each_message_has_its_own_result_in_order() {
     env.seed_message(
         "failed",
         &user(ALICE),
-        FlowOutcome::Settled("FAILED".into(), Some("why".into())),
+        FlowOutcome::Decided("FAILED".into(), Some("why".into())),
     );
     env.seed_message("theirs", &user("bob"), FlowOutcome::sent());
     env.seed_message("broken", &user(ALICE), FlowOutcome::sent());
     env.chime.fault_for("broken", vec![Fault::access_denied()]);
     let elsewhere = format!("{APP_INSTANCE}/channel/elsewhere");
-    env.chime.put(Message {
+    env.chime.put_message(Message {
         channel_arn: elsewhere.clone(),
         sub_channel_id: Some("s".into()),
         message_id: "sent".into(),
         sender: user(ALICE),
-        outcome: FlowOutcome::Settled("DENIED".into(), None),
+        outcome: FlowOutcome::Decided("DENIED".into(), None),
     });
     let mut body = messages(&["theirs", "sent", "broken", "failed", "sent"]);
     body["messages"][4]["channelArn"] = elsewhere.into();
@@ -258,7 +258,7 @@ async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
             .map(|id| json!({"channelArn": format!("{app_instance}/channel/c"), "messageId": id}))
             .collect();
         for id in &ids {
-            env.chime.put(Message {
+            env.chime.put_message(Message {
                 channel_arn: format!("{app_instance}/channel/c"),
                 sub_channel_id: None,
                 message_id: id.clone(),

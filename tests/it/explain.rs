@@ -511,10 +511,13 @@ async fn configuration_errors_are_reported_together_with_exit_code_2() {
     let variables = [
         ("MAX_WAIT_SECONDS", "soon"),
         ("APP_INSTANCE_USER_ARN", "alice"),
+        ("AWS_CA_BUNDLE", "/nowhere.pem"),
     ];
-    let output = explain(sample("wait"), &[], &variables).await;
     let constant = "APP_INSTANCE_USER_ARN: it has no {placeholder}";
-    output.assert(2, &["MAX_WAIT_SECONDS", constant]);
+    for arguments in [&[][..], &["--call"]] {
+        let output = explain(sample("wait"), arguments, &variables).await;
+        output.assert(2, &["MAX_WAIT_SECONDS", constant, "AWS_CA_BUNDLE: "]);
+    }
 }
 
 #[tokio::test]
@@ -573,7 +576,7 @@ fn attempt_timeout(fault: &Fault) -> (&'static str, &'static str) {
 /// A Chime that has Alice's message.
 async fn chime(options: Options) -> FakeChime {
     let chime = FakeChime::start(options).await.expect("a fake Chime");
-    chime.put(Message {
+    chime.put_message(Message {
         channel_arn: channel(),
         sub_channel_id: None,
         message_id: MESSAGE.to_owned(),

@@ -477,7 +477,7 @@ async fn concurrent_callers_get_their_own_bearers_and_responses() {
     let requests = (0..MANY).map(|index| {
         let (id, sender) = (format!("m{index}"), format!("user-{index}"));
         let detail = format!("result {index}");
-        let outcome = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
+        let outcome = FlowOutcome::Decided("FAILED".into(), Some(detail.clone()));
         env.seed_message(&id, &user(&sender), outcome);
         // Responses arrive in another order than requests: 7 and 50 have no common divisor.
         let delay = Duration::from_millis(200 + index * 7 % MANY * 10);

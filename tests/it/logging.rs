@@ -91,7 +91,7 @@ async fn the_record_has_the_request_and_its_metrics() {
 #[tokio::test]
 async fn an_unknown_status_is_counted_as_other() {
     let env = TestEnv::new().await;
-    env.seed_alices_message(FlowOutcome::Settled("HIDDEN".into(), None));
+    env.seed_alices_message(FlowOutcome::Decided("HIDDEN".into(), None));
     let event = get_status(MESSAGE, "");
     env.send(&event).await.assert_status("HIDDEN");
     let record = env.record(request_id(&event)).await;
@@ -158,12 +158,12 @@ async fn secrets_never_reach_a_log_or_a_problem() {
         )
         .await;
         for outcome in &outcomes {
-            env.chime.put(fakes::flow::Message {
+            env.chime.put_message(fakes::flow::Message {
                 channel_arn: format!("{}/channel/canary-channel", crate::support::APP_INSTANCE),
                 sub_channel_id: None,
                 message_id: MESSAGE.into(),
                 sender: user("canary-user"),
-                outcome: FlowOutcome::Settled("FAILED".into(), Some("canary-detail".into())),
+                outcome: FlowOutcome::Decided("FAILED".into(), Some("canary-detail".into())),
             });
             env.chime.always(outcome.clone());
             let event = full_of_canaries();

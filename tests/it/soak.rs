@@ -143,7 +143,7 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
     let sent_body = |name| json!({"messageId": id(name, caller), "status": "SENT"});
     let seed_new_message = || {
         let detail = format!("result {number}");
-        let outcome = FlowOutcome::Settled("FAILED".into(), Some(detail.clone()));
+        let outcome = FlowOutcome::Decided("FAILED".into(), Some(detail.clone()));
         env.seed_message(&id("new", caller), &user(&sender(caller)), outcome);
         json!({"messageId": id("new", caller), "status": "FAILED", "detail": detail})
     };

@@ -122,7 +122,7 @@ impl TestEnv {
     }
 
     pub fn seed_message(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
-        self.chime.put(Message {
+        self.chime.put_message(Message {
             channel_arn: channel(),
             sub_channel_id: None,
             message_id: message_id.to_owned(),

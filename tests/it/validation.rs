@@ -17,7 +17,7 @@ async fn every_status_is_returned_as_chime_sends_it() {
         env.seed_message(
             &id,
             &user(ALICE),
-            FlowOutcome::Settled((*value).into(), detail.clone()),
+            FlowOutcome::Decided((*value).into(), detail.clone()),
         );
         let reply = env.send(&get_status(&id, "")).await;
         let mut expected = json!({"messageId": id, "status": value});
@@ -53,7 +53,7 @@ async fn a_pending_message_has_a_jittered_retry_after() {
 #[tokio::test]
 async fn the_sub_channel_is_sent_to_chime() {
     let env = TestEnv::new().await;
-    env.chime.put(Message {
+    env.chime.put_message(Message {
         channel_arn: channel(),
         sub_channel_id: Some("sub_1".into()),
         message_id: MESSAGE.into(),

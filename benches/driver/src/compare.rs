@@ -34,7 +34,7 @@ pub async fn measure(rounds: usize, candidates: &[&str]) -> Outcome<Value> {
 
 async fn round_of(binary: &Path, roots: Roots) -> Outcome<Value> {
     let chime = Chime::new(roots).await?;
-    chime.put_usual();
+    chime.seed_usual();
     let function = chime.start(binary, &[]).await?;
     function.at_rest(1).await?;
     let started = function.cpu()?;

@@ -14,7 +14,8 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempPath};
 
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Outcome<T> = Result<T, Failure>;
 
 const EVENT: &str = include_str!("../../../events/http-api-jwt.json");
 const APP_INSTANCE: &str =
@@ -97,22 +98,25 @@ impl Chime {
         })
     }
 
-    pub async fn start(&self, binary: &Path, more: &[(&str, &str)]) -> Outcome<Function> {
-        let ours = self
-            .variables
+    /// The environment variables of a program that calls this Chime.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
             .iter()
-            .map(|(name, value)| (*name, value.as_str()));
-        let variables: Vec<_> = ours.chain(more.iter().copied()).collect();
+            .map(|(name, value)| (*name, value.as_str()))
+    }
+
+    pub async fn start(&self, binary: &Path, more: &[(&str, &str)]) -> Outcome<Function> {
+        let variables: Vec<_> = self.variables().chain(more.iter().copied()).collect();
         Ok(Function(FakeLambda::start(binary, &variables).await?))
     }
 
     /// Stores the message of [`event`].
-    pub fn put_usual(&self) {
-        self.put(MESSAGE, ALICE, FlowOutcome::sent());
+    pub fn seed_usual(&self) {
+        self.put_message(MESSAGE, ALICE, FlowOutcome::sent());
     }
 
-    pub fn put(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
-        self.fakes.put(Message {
+    pub fn put_message(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
+        self.fakes.put_message(Message {
             channel_arn: channel(),
             sub_channel_id: None,
             message_id: message_id.to_owned(),
@@ -148,6 +152,11 @@ pub fn post(sub: &str, message_ids: &[String], query: &str) -> Outcome<String> {
     event["headers"]["content-type"] = "application/json".into();
     event["body"] = json!({ "messages": messages }).to_string().into();
     Ok(event.to_string())
+}
+
+/// A line for [`Poller`](crate::poller::Poller).
+pub fn poll_of(sub: &str, message_id: &str) -> String {
+    json!({"channelArn": channel(), "messageId": message_id, "bearer": user(sub)}).to_string()
 }
 
 fn channel() -> String {

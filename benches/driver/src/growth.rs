@@ -43,9 +43,9 @@ async fn cost(
     work: impl AsyncFnOnce(&Function) -> Outcome<usize>,
 ) -> Outcome<Value> {
     let chime = Chime::new(Roots::Bundle).await?;
-    chime.put_usual();
+    chime.seed_usual();
     for id in ids() {
-        chime.put(&id, USER, outcome.clone());
+        chime.put_message(&id, USER, outcome.clone());
     }
     let function = chime.start(binary, &[]).await?;
     for _ in 0..BEFORE {

@@ -74,7 +74,7 @@ async fn seconds(binary: &Path, state: State, event: String) -> Outcome<f64> {
         _ => FlowOutcome::sent(),
     };
     for id in ids() {
-        chime.put(&id, USER, outcome.clone());
+        chime.put_message(&id, USER, outcome.clone());
     }
     chime.fakes.always(match state {
         State::Throttling => Some(Fault::throttled()),

@@ -1,7 +1,7 @@
 //! Result lag: the time from Chime's decision about a message to the response that reports it.
 //!
 //! [`simulated`] runs the function's own polling on a simulated clock, so its figures are the same on
-//! every machine. [`measured`] measures a release binary.
+//! every machine. [`measured`] measures a release binary and the JavaScript SDK.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -13,7 +13,8 @@ use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::function::{Chime, Outcome, Roots, get};
+use crate::function::{Chime, Failure, Outcome, Roots, get, poll_of};
+use crate::poller::Poller;
 use crate::polling::{RetryClass, RetryPolicy, Scheduler, Wait};
 use crate::rate_limit::RateLimiter;
 
@@ -242,34 +243,67 @@ async fn call(decided: Instant) -> RetryClass {
     class
 }
 
-/// Lags of a release binary, with fast flows and as many waits at once in one environment.
-pub async fn measured(binary: &Path) -> Outcome<Value> {
-    fastrand::seed(SEED);
-    let chime = Chime::new(Roots::Bundle).await?;
-    chime.fakes.always(Some(Fault::Latency(CALL)));
+/// Lags with fast flows and many messages at once: of a release binary with a wait for each message, and
+/// of a program that polls each message once a second.
+pub async fn measured(binary: &Path, poller: &Path) -> Outcome<Value> {
+    Ok(json!({"wait": waits(binary).await?, "polling": polls(poller).await?}))
+}
+
+/// The waits run in one environment.
+async fn waits(binary: &Path) -> Outcome<Value> {
+    let chime = slow_chime().await?;
     let concurrency = MEASURED.to_string();
     let function = chime
         .start(binary, &[("AWS_LAMBDA_MAX_CONCURRENCY", &concurrency)])
         .await?;
     function.at_rest(MEASURED).await?;
+    measure(&chime, async |user, message| {
+        let body = function.ask(get(user, message, "&wait=20")?).await?;
+        if body == json!({"messageId": message, "status": "SENT"}) {
+            Ok(())
+        } else {
+            Err(format!("a wrong response: {body}").into())
+        }
+    })
+    .await
+}
+
+async fn polls(poller: &Path) -> Outcome<Value> {
+    let chime = slow_chime().await?;
+    let poller = Poller::start(poller, &chime)?;
+    measure(&chime, async |user, message| {
+        poller.decided(&poll_of(user, message), message).await
+    })
+    .await
+}
+
+async fn slow_chime() -> Outcome<Chime> {
+    fastrand::seed(SEED);
+    let chime = Chime::new(Roots::Bundle).await?;
+    chime.fakes.always(Some(Fault::Latency(CALL)));
+    Ok(chime)
+}
+
+/// Sends messages one after the other, and measures when `decided` returns for each.
+async fn measure(
+    chime: &Chime,
+    decided: impl AsyncFn(&str, &str) -> Outcome<()>,
+) -> Outcome<Value> {
+    let decided = &decided;
     let lags = (0..MEASURED).map(|number| {
         let (user, message) = (format!("user-{number}"), format!("message-{number}"));
         let decision = Flow::Fast.decision().min(WAIT.mul_f64(0.75));
-        let (chime, function) = (&chime, &function);
         async move {
-            // Not all in the same moment.
             tokio::time::sleep(WAIT.mul_f64(number as f64 / MEASURED as f64)).await;
             let sent = WallInstant::now();
-            chime.put(&message, &user, FlowOutcome::sent_after(decision));
-            let body = function.ask(get(&user, &message, "&wait=20")?).await?;
-            if body != json!({"messageId": message, "status": "SENT"}) {
-                return Err(format!("a wrong response: {body}").into());
-            }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(sent.elapsed() - decision)
+            chime.put_message(&message, &user, FlowOutcome::sent_after(decision));
+            decided(&user, &message).await?;
+            Ok::<_, Failure>(sent.elapsed() - decision)
         }
     });
     let mut lags = try_join_all(lags).await?;
     lags.sort_unstable();
     let at = |share: f64| lags[(share * (lags.len() - 1) as f64) as usize].as_secs_f64();
-    Ok(json!({"waits": MEASURED, "median_s": at(0.5), "p95_s": at(0.95)}))
+    let calls = chime.fakes.calls().len() as f64 / MEASURED as f64;
+    Ok(json!({"messages": MEASURED, "median_s": at(0.5), "p95_s": at(0.95), "calls": calls}))
 }

@@ -8,6 +8,7 @@ mod held;
 mod instructions;
 mod lag;
 mod memory;
+mod poller;
 mod waits;
 /// The function's own polling and rate limiter, which `lag` runs on a simulated clock.
 #[path = "../../../src"]
@@ -27,7 +28,7 @@ use serde_json::Value;
 use function_source::{polling, rate_limit};
 
 const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY ROOTS \
-    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY] \
+    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY POLLER] \
     | held BINARY | memory BINARY INVOCATIONS | waits BINARY WAITS MEMORY_MIB | growth BINARY";
 
 #[tokio::main]
@@ -65,7 +66,7 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
             waits::measure(Path::new(binary), waits.parse()?, memory_mib.parse()?).await
         }
         ["lag"] => lag::simulated(),
-        ["lag", binary] => lag::measured(Path::new(binary)).await,
+        ["lag", binary, poller] => lag::measured(Path::new(binary), Path::new(poller)).await,
         ["growth", binary] => growth::measure(Path::new(binary)).await,
         _ => Err(USAGE.into()),
     }

@@ -90,7 +90,7 @@ async fn one(
     } else {
         FlowOutcome::Pending
     };
-    chime.put(&message, &sub, outcome);
+    chime.put_message(&message, &sub, outcome);
     let asked = Instant::now();
     let rest = format!("&wait={}", WAIT.as_secs());
     let body = function.ask(get(&sub, &message, &rest)?).await?;

@@ -178,7 +178,7 @@ impl FakeChime {
     }
 
     /// Adds or replaces a message. Its time starts now.
-    pub fn put(&self, message: Message) {
+    pub fn put_message(&self, message: Message) {
         let clock = self.service.now();
         let mut state = self.service.state();
         state.put(message, &Map::new(), Instant::now(), clock);

@@ -13,7 +13,7 @@ use crate::service_error::ServiceError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowOutcome {
     /// This status and detail from the start. It can be a status that Chime does not have.
-    Settled(String, Option<String>),
+    Decided(String, Option<String>),
     /// `PENDING` forever.
     Pending,
     /// `PENDING`, and another status later.
@@ -41,7 +41,7 @@ impl FlowOutcome {
 
     /// `SENT` from the start.
     pub fn sent() -> FlowOutcome {
-        FlowOutcome::Settled("SENT".into(), None)
+        FlowOutcome::Decided("SENT".into(), None)
     }
 
     /// The outcome that a message's `Metadata` chooses:
@@ -131,7 +131,7 @@ impl FlowOutcome {
     /// The status of a message of this age.
     pub(crate) fn at(&self, since: Instant, now: Instant) -> FlowStatus {
         match self {
-            FlowOutcome::Settled(value, detail) => FlowStatus {
+            FlowOutcome::Decided(value, detail) => FlowStatus {
                 value: value.clone(),
                 detail: detail.clone(),
                 by_flow: false,

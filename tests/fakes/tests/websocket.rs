@@ -19,7 +19,7 @@ fn user(name: &str) -> String {
 async fn chime() -> FakeChime {
     let chime = FakeChime::start(Options::default()).await.unwrap();
     for (message_id, _) in PENDING_MESSAGES {
-        chime.put(Message {
+        chime.put_message(Message {
             channel_arn: format!("{APP_INSTANCE}/channel/c"),
             sub_channel_id: None,
             message_id: message_id.into(),
