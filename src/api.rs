@@ -217,8 +217,8 @@ impl RequestContext<'_> {
 }
 
 /// When the response must be ready: before Lambda's deadline, which is milliseconds since 1970, and
-/// before the gateway gives up. `cargo lambda watch` sets a deadline in 1970, so then only the gateway
-/// counts.
+/// before the gateway gives up. `cargo lambda watch` sets a deadline in 1970, so there only the
+/// gateway's limit applies.
 fn deadline(now: Instant, lambda_deadline: u64) -> Instant {
     let epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)

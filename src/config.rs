@@ -80,8 +80,8 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the configuration is not valid")?;
-        for (name, fault) in &self.0 {
-            write!(formatter, "; {name}: {fault}")?;
+        for (name, error) in &self.0 {
+            write!(formatter, "; {name}: {error}")?;
         }
         Ok(())
     }
@@ -146,14 +146,14 @@ impl Config {
 /// Reads environment variables and collects what is wrong with them.
 pub(crate) struct Variables<V> {
     variable: V,
-    faults: Vec<(&'static str, String)>,
+    errors: Vec<(&'static str, String)>,
 }
 
 impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
     pub(crate) fn new(variable: V) -> Self {
         Self {
             variable,
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
@@ -168,7 +168,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
             Some(text) => parse(text),
             None => Err("it is not UTF-8".to_owned()),
         };
-        parsed.map_err(|fault| self.fault(name, fault)).ok()
+        parsed.map_err(|error| self.error(name, error)).ok()
     }
 
     /// The value of a variable that must be set.
@@ -178,7 +178,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         if (self.variable)(name).is_none_or(|value| value.is_empty()) {
-            self.fault(name, "it is required");
+            self.error(name, "it is required");
             return None;
         }
         self.optional(name, parse)
@@ -187,26 +187,26 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
     /// Ends reading. Returns the settings, or all errors.
     pub(crate) fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
         match settings {
-            Some(settings) if self.faults.is_empty() => Ok(settings),
-            _ => Err(ConfigError(self.faults)),
+            Some(settings) if self.errors.is_empty() => Ok(settings),
+            _ => Err(ConfigError(self.errors)),
         }
     }
 
-    fn fault(&mut self, name: &'static str, fault: impl Into<String>) {
-        self.faults.push((name, fault.into()));
+    fn error(&mut self, name: &'static str, error: impl Into<String>) {
+        self.errors.push((name, error.into()));
     }
 
     fn mapping(&mut self, pattern: Option<UserArnPattern>) -> Option<UserMapping> {
         const ROLE: &str = "SESSION_ROLE_ARN";
-        let faults = self.faults.len();
+        let errors_before = self.errors.len();
         let role = self.optional(ROLE, |text| {
             SessionRole::parse(text).ok_or_else(|| {
                 "it must be the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME".to_owned()
             })
         });
         let mapping = UserMapping::new(pattern?, role);
-        if mapping.is_none() && self.faults.len() == faults {
-            self.fault(
+        if mapping.is_none() && self.errors.len() == errors_before {
+            self.error(
                 ROLE,
                 "it is required, because APP_INSTANCE_USER_ARN uses {roleSessionName}",
             );
@@ -218,7 +218,7 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
     fn check_aws(&mut self) {
         self.optional("AWS_MAX_ATTEMPTS", |text| match text.parse::<u32>() {
             Ok(1..) => Ok(()),
-            _ => Err("it must be a whole number from 1".to_owned()),
+            _ => Err("it must be a whole number, at least 1".to_owned()),
         });
         for name in ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"] {
             self.optional(name, |text| match text.to_ascii_lowercase().as_str() {
@@ -234,13 +234,13 @@ impl<V: Fn(&str) -> Option<OsString>> Variables<V> {
             let is_true =
                 (self.variable)(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
             if is_true && has_endpoint {
-                self.fault(name, "the SDK does not support it with a custom endpoint");
+                self.error(name, "the SDK does not support it with a custom endpoint");
             }
         }
         for name in endpoints {
             // The SDK would use an empty value as the endpoint, and panic.
             if (self.variable)(name).is_some_and(|url| url.is_empty()) {
-                self.fault(name, "it is empty");
+                self.error(name, "it is empty");
             } else {
                 self.optional(name, endpoint);
             }
@@ -317,12 +317,12 @@ fn is_authority(text: &str) -> bool {
 }
 
 fn endpoint(text: &str) -> Result<(), String> {
-    let fault = || "it must be an http:// or https:// URL".to_owned();
-    let uri: Uri = text.parse().map_err(|_| fault())?;
+    let error = || "it must be an http:// or https:// URL".to_owned();
+    let uri: Uri = text.parse().map_err(|_| error())?;
     let known = matches!(uri.scheme_str(), Some("http" | "https"));
     (known && uri.host().is_some_and(|host| !host.is_empty()))
         .then_some(())
-        .ok_or_else(fault)
+        .ok_or_else(error)
 }
 
 #[cfg(test)]
@@ -338,7 +338,7 @@ mod tests {
         })
     }
 
-    fn faults(variables: &[(&str, &str)]) -> Vec<&'static str> {
+    fn errors(variables: &[(&str, &str)]) -> Vec<&'static str> {
         read(variables)
             .err()
             .map_or(Vec::new(), |error| error.variables().collect())
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn the_region_is_required_if_the_pattern_has_none() {
         let whole = ("APP_INSTANCE_USER_ARN", "{arn}");
-        assert_eq!(faults(&[whole]), ["AWS_REGION"]);
+        assert_eq!(errors(&[whole]), ["AWS_REGION"]);
         let config = read(&[whole, ("AWS_REGION", "us-east-1")]).expect("complete");
         assert_eq!(config.region, "us-east-1");
         let both = [
@@ -384,7 +384,7 @@ mod tests {
                 ("APP_INSTANCE_USER_ARN", PATTERN),
                 ("CHIME_CALLS_PER_SECOND", wrong),
             ];
-            assert_eq!(faults(&variables), ["CHIME_CALLS_PER_SECOND"], "{wrong}");
+            assert_eq!(errors(&variables), ["CHIME_CALLS_PER_SECOND"], "{wrong}");
         }
     }
 
@@ -394,17 +394,17 @@ mod tests {
             "APP_INSTANCE_USER_ARN",
             "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/{roleSessionName}",
         );
-        assert_eq!(faults(&[pattern]), ["SESSION_ROLE_ARN"]);
+        assert_eq!(errors(&[pattern]), ["SESSION_ROLE_ARN"]);
         for wrong in ["chat", "arn:aws:iam::111122223333:user/chat"] {
             let variables = [pattern, ("SESSION_ROLE_ARN", wrong)];
-            assert_eq!(faults(&variables), ["SESSION_ROLE_ARN"], "{wrong}");
+            assert_eq!(errors(&variables), ["SESSION_ROLE_ARN"], "{wrong}");
         }
         let role = "arn:aws:iam::111122223333:role/chat";
         assert!(read(&[pattern, ("SESSION_ROLE_ARN", role)]).is_ok());
     }
 
     #[test]
-    fn all_faults_are_reported_at_once_by_name() {
+    fn all_errors_are_reported_at_once_by_name() {
         let wrong = [
             ("APP_INSTANCE_USER_ARN", "arn:aws:chime"),
             ("ALLOWED_ORIGINS", "https://a.example/"),
@@ -422,15 +422,15 @@ mod tests {
             ),
         ];
         let names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
-        assert_eq!(faults(&wrong), names);
-        let text = read(&wrong).err().expect("faults").to_string();
+        assert_eq!(errors(&wrong), names);
+        let text = read(&wrong).err().expect("errors").to_string();
         assert!(names.iter().all(|name| text.contains(name)), "{text}");
     }
 
     #[test]
     fn an_empty_variable_counts_as_not_set() {
         assert_eq!(
-            faults(&[("APP_INSTANCE_USER_ARN", "")]),
+            errors(&[("APP_INSTANCE_USER_ARN", "")]),
             ["APP_INSTANCE_USER_ARN"]
         );
         let config = read(&[("APP_INSTANCE_USER_ARN", PATTERN), ("MAX_WAIT_SECONDS", "")]);
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_browsers_never_send_is_a_fault() {
+    fn an_origin_that_browsers_never_send_is_rejected() {
         for good in [
             "*",
             "https://a.example",
@@ -468,7 +468,7 @@ mod tests {
             "https://a.example:0443",
         ] {
             let variables = [("APP_INSTANCE_USER_ARN", PATTERN), ("ALLOWED_ORIGINS", bad)];
-            assert_eq!(faults(&variables), ["ALLOWED_ORIGINS"], "{bad}");
+            assert_eq!(errors(&variables), ["ALLOWED_ORIGINS"], "{bad}");
         }
     }
 

@@ -13,7 +13,7 @@ mod status;
 mod user_arn_pattern;
 
 pub use arn::{AppInstanceUserArn, ChannelArn, ChannelArnError};
-pub use id::{IdFault, MessageId, SubChannelId};
+pub use id::{IdError, MessageId, SubChannelId};
 pub use message::MessageRef;
 pub use session_role::{RoleSession, SessionRole};
 pub use status::{MessageStatus, StatusValue};

@@ -2,10 +2,11 @@
 //!
 //! A request that does not wait makes one call about each message, and retries some failures. A request
 //! that waits polls each message until it is decided, the wait expires, or Chime fails. Chime has failed
-//! after three failed calls in a row, or after 3 s without a usable response. Both count for each message
-//! ([`FailureStreak`]) and for the whole request ([`EarlyEnd`]).
+//! after three failed calls in a row, or after 3 s without a usable response. Both limits apply to each
+//! message ([`MessageWait`]) and to the whole request ([`EarlyEnd`]).
 
 mod early_end;
+mod message_wait;
 mod pauses;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)]
@@ -17,7 +18,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use self::early_end::EarlyEnd;
-use self::pauses::{Backoff, PollPauses};
+use self::message_wait::MessageWait;
+use self::pauses::Backoff;
 use crate::rate_limit::{Permit, RateLimiter};
 
 /// Failed calls in a row after which a batch or a wait ends.
@@ -67,7 +69,7 @@ pub(crate) enum CallReason {
 pub(crate) struct RetryPolicy {
     /// The latest time for a result.
     pub(crate) deadline: Instant,
-    /// Calls about one message of a request that does not wait, including the first one.
+    /// Maximum number of calls about one message, including the first one. A wait ignores it.
     pub(crate) max_attempts: u32,
     /// Whether three failed calls in a row end a request that does not wait.
     pub(crate) is_batch: bool,
@@ -185,17 +187,12 @@ impl<T: Clone> Scheduler<T> {
         F: Future<Output = T>,
     {
         let wait_end = wait.expires_at.min(self.policy.deadline);
-        let mut pending = None;
-        let mut failure = None;
-        let mut failures = FailureStreak::default();
-        let mut pauses = PollPauses::default();
-        let mut reason = CallReason::First;
+        let mut message = MessageWait::new();
         let mut is_called = false;
-        let mut has_reconnected = false;
         loop {
             // Until there is a result, let the call run until the deadline. After that, stop when the
             // wait expires.
-            let limit = if pending.is_some() || failure.is_some() {
+            let limit = if message.has_result() {
                 wait_end
             } else {
                 self.policy.deadline
@@ -204,9 +201,9 @@ impl<T: Clone> Scheduler<T> {
             let Some(permit) = self.permit(limit).await else {
                 break;
             };
-            failures.record_start(queued_at.elapsed());
+            message.failures.record_start(queued_at.elapsed());
             self.early_end.record_start();
-            let (limit, call) = (failures.limit(limit), call(reason));
+            let (limit, call) = (message.failures.limit(limit), call(message.reason));
             let result = self.early_end.run_until(limit, call).await;
             drop(permit);
             let class = result.as_ref().map(self.classify);
@@ -216,58 +213,26 @@ impl<T: Clone> Scheduler<T> {
                 self.early_end.record_first_call();
             }
             let (Some(result), Some(class)) = (result, class) else {
-                if failures.is_over() {
+                if message.failures.is_over() {
                     self.early_end.record_hanging_call();
                 }
                 break;
             };
             self.early_end.record_result(&result, class);
-            let pause = match class {
-                RetryClass::Final => {
-                    return Polled {
-                        was_pending: pending.is_some(),
-                        result: Some(result),
-                    };
-                }
-                RetryClass::Pending => {
-                    failures = FailureStreak::default();
-                    has_reconnected = false;
-                    pending = Some(result);
-                    reason = CallReason::Poll;
-                    pauses.after_pending()
-                }
-                RetryClass::Reconnect if !has_reconnected => {
-                    has_reconnected = true;
-                    failure = Some(result);
-                    reason = CallReason::Retry;
-                    pauses.after_dead_connection()
-                }
-                RetryClass::RetryOnce
-                | RetryClass::Retryable
-                | RetryClass::RetryLater
-                | RetryClass::Reconnect => {
-                    failure = Some(result);
-                    reason = CallReason::Retry;
-                    if class.is_failure() && failures.record_failure() {
-                        break;
-                    }
-                    pauses.after_failure()
-                }
+            let Some(pause) = message.record(result, class) else {
+                break;
             };
             let next = later(Instant::now(), pause);
-            let (limit, pause) = (failures.limit(wait_end), sleep_until(next));
+            let (limit, pause) = (message.failures.limit(wait_end), sleep_until(next));
             let has_paused = self.early_end.run_until(limit, pause).await.is_some();
             if !has_paused || next >= limit {
                 break;
             }
         }
-        if pending.is_none() {
+        if !message.has_status() {
             self.early_end.record_final_failure();
         }
-        Polled {
-            was_pending: pending.is_some(),
-            result: pending.or(failure),
-        }
+        message.into_polled()
     }
 
     /// Waits until a call may start. `None` if the request ends first.
@@ -280,40 +245,6 @@ impl<T: Clone> Scheduler<T> {
             }
         };
         self.early_end.run_until(limit, permit).await.flatten()
-    }
-}
-
-/// The failed calls about one message since its last usable response.
-#[derive(Default)]
-struct FailureStreak {
-    since: Option<Instant>,
-    calls: u32,
-}
-
-impl FailureStreak {
-    /// Records the start of a call that the rate limiter has delayed. The delay is not a failure of Chime.
-    fn record_start(&mut self, delay: Duration) {
-        self.since = Some(
-            self.since
-                .map_or_else(Instant::now, |since| later(since, delay)),
-        );
-    }
-
-    /// Counts a failed call. Returns whether `MAX_FAILURES_IN_A_ROW` is reached.
-    fn record_failure(&mut self) -> bool {
-        self.calls = self.calls.saturating_add(1);
-        self.calls >= MAX_FAILURES_IN_A_ROW
-    }
-
-    /// `limit`, or `MAX_FAILING_TIME` after the start of the streak if that is earlier.
-    fn limit(&self, limit: Instant) -> Instant {
-        self.since
-            .map_or(limit, |since| later(since, MAX_FAILING_TIME).min(limit))
-    }
-
-    fn is_over(&self) -> bool {
-        self.since
-            .is_some_and(|since| since.elapsed() >= MAX_FAILING_TIME)
     }
 }
 

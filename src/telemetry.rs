@@ -212,8 +212,8 @@ impl Record<'_> {
         write_line(self);
     }
 
-    /// Names, units and values of the metrics. Counters are emitted only if they are not zero, so missing
-    /// data means zero.
+    /// Names, units and values of the metrics. Most counters are emitted only if they are not zero, so
+    /// missing data means zero.
     fn metrics(&self) -> Vec<(&'static str, &'static str, MetricValue)> {
         let metrics = &self.metrics;
         let latency = if metrics.waits {

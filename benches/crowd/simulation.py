@@ -116,7 +116,7 @@ def serve(decisions, wait, a, draw=None, accepts=lambda at: True):
         heapq.heappush(running, end)
         seconds = max(seconds, end)
         failures = failures + 1 if throttled else 0
-        # Chime looks when the call has traveled half of its time.
+        # Chime reads the status after half of the call's time.
         if not throttled and decisions[index] <= at + a.call_seconds / 2:
             continue
         pause = a.poll_intervals[min(polls, len(a.poll_intervals) - 1)]
@@ -159,7 +159,7 @@ class Standard:
 
 
 class Managed:
-    """Environments that run already and serve many requests each. More of them take minutes."""
+    """Environments that run already and serve many requests each. Their number is fixed: new ones take minutes."""
 
     cold_starts = 0
 

@@ -18,4 +18,4 @@ async function poll({ channelArn, messageId, bearer }) {
   console.log(messageId);
 }
 
-for await (const line of createInterface({ input: process.stdin })) poll(JSON.parse(line));
+createInterface({ input: process.stdin }).on("line", (line) => poll(JSON.parse(line)));

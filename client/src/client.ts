@@ -94,7 +94,8 @@ export class MessageStatusClient {
 
   /**
    * Requests the status of many messages once, 20 per request. The results are in the order of the
-   * messages. If a request fails, the failure is the problem of each of its messages.
+   * messages. If a request fails, the failure is the problem of each of its messages. After a failure
+   * other than 400, it is also the problem of the messages that were not requested yet.
    */
   async getMany(
     messages: readonly Message[],
@@ -114,7 +115,7 @@ export class MessageStatusClient {
         // One malformed message does not fail the others: they are requested again without it.
         const malformed = batch.filter((_, i) => JSON.stringify(problem.errors).includes(`"messages[${i}]`));
         if (malformed.length) batch = malformed;
-        // After a throttle or a refused token, the next request would also fail.
+        // After other failures, such as a throttle or a refused token, the next request would probably also fail.
         else if (problem.status !== 400) batch = rest;
         for (const [index, { messageId }] of batch) results[index] = { messageId, problem };
       }

@@ -33,7 +33,7 @@ export interface FieldError {
 
 const TYPE = /^urn:problem-type:message-status:(.+)/;
 
-// Gateways respond with a status and no problem type.
+// A gateway's own responses have no problem type, or another one.
 const BY_STATUS: Record<number, ProblemName> = {
   0: 'network-error',
   400: 'invalid-request',

@@ -34,7 +34,7 @@ type Dated = { status: Status; detail?: string; at?: number };
 
 // From weak to strong. A status that is not listed ranks right above PENDING.
 const MESSAGE = ['PENDING', 'GONE', 'FAILED', 'DENIED', 'SENT'];
-// Of two results with the same date, the refusal is later: a message that is not sent cannot be updated.
+// Of two results with the same date, FAILED or DENIED is later, because only a message that was sent can be updated.
 const UPDATE = ['PENDING', 'SENT', 'FAILED', 'DENIED'];
 
 /**
@@ -47,7 +47,7 @@ export function merge(known: MessageState | undefined, news: MessageState): Mess
   const isSent = message.status === 'SENT';
   const update = strongest(UPDATE, [
     ...both.map((state) => state.update),
-    // A message that is sent was not refused. What was refused is an update.
+    // If the message is SENT, a FAILED or DENIED status belongs to an update.
     ...both.filter(({ status }) => isSent && (status === 'FAILED' || status === 'DENIED')),
   ]);
   return {

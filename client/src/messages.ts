@@ -34,9 +34,9 @@ export type ChimeResponse =
 /** What a source says about one message. */
 export interface Reading {
   state: MessageState;
-  /** How to request its status, if the source says so. */
+  /** The parameters of a request for its status, if the source contains them. */
   message: Message | undefined;
-  /** Chime itself said what the status is. */
+  /** Chime itself reported the status. */
   isConfirmed: boolean;
   /** Only the sender gets this kind of event, and Chime keeps the message. */
   isOwn: boolean;
@@ -68,7 +68,7 @@ function readRecord(json: unknown): Reading[] {
   if (ChannelMessages) {
     return list(ChannelMessages).flatMap((item) => {
       const message: Record<string, unknown> = { ...common, ...members(item) };
-      // A stored message without a status was not in a flow. Its text is that of its last update.
+      // A message without a status was not in a flow. A stored message has the text of its last update.
       const status = statusOf(message) ?? 'SENT';
       return readMessage(message, status, status === 'SENT' && !!message.LastEditedTimestamp);
     });

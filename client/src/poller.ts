@@ -28,23 +28,23 @@ export interface Poller {
 /** The monotonic clock. `Date` jumps when the user or the network sets the time. */
 export const now = () => performance.now();
 
-/** Most messages of one request. */
+/** Maximum number of messages in one request. */
 export const BATCH_SIZE = 20;
 /** Milliseconds in which messages are gathered for one request. */
 const GATHER = 50;
-/** Least milliseconds between two requests for a message. */
+/** Minimum milliseconds between two requests for a message. */
 const MIN_PAUSE = 500;
-/** Most milliseconds between two attempts after failures. */
+/** Maximum milliseconds between two attempts after failures, unless retry-after is longer. */
 const MAX_PAUSE = 30_000;
-/** Most milliseconds of a retry-after. */
+/** Maximum milliseconds of a retry-after. */
 const MAX_RETRY_AFTER = 3_600_000;
 /** Milliseconds until a pending message is requested again, before jitter. */
 const PENDING_PAUSE = 2000;
-/** Most milliseconds of that pause, unless the endpoint's retry-after is longer. */
+/** Maximum milliseconds of that pause, unless the endpoint's retry-after is longer. */
 const MAX_PENDING_PAUSE = 60_000;
 /** A request includes messages that are due within this many milliseconds. */
 const EARLY = 5000;
-/** Milliseconds of a wait for new messages. More often follow soon, and must wait until it ends. */
+/** Maximum milliseconds of a wait for new messages. Others often follow soon, and are requested after it. */
 const SHORT_WAIT = 3000;
 /** Milliseconds of the longest wait that an endpoint can allow. It cuts waits to its own maximum. */
 const MAX_WAIT = 25_000;
@@ -103,7 +103,7 @@ export function createPoller(
     });
     const results = await client
       .getMany(messages, { wait: wait / 1000, until: 'any', signal: current.controller.signal })
-      // What the token function threw is not retryable either.
+      // An error of the token function is not retryable.
       .catch((problem): MessageStatusResult[] => messages.map(({ messageId }) => ({ messageId, problem })));
     if (request !== current) return;
     // The request is over. With a wait of 0, `update` in `onResult` does not cancel it.

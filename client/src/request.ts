@@ -29,7 +29,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
   let isRefreshing = false;
   let refresh: Promise<string> | undefined;
 
-  /** `refused` is the number of refreshes before the refused request, if one was refused. */
+  /** `refused` is the value of `refreshes` before the request that was refused, or undefined for a first request. */
   const authorization = async (refused: number | undefined) => {
     // One refresh serves all requests that were refused together.
     if (refused === refreshes) {
@@ -68,7 +68,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
     // React Native's URLSearchParams lacks most methods.
     const search = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
     const url = base + (search && (base.includes('?') ? '&' : '?') + search);
-    // Also around the token function, which gets no signal.
+    // Cancels the token function as well, which gets no signal.
     return cancellable(signal, async (signal) => {
       for (let refused: number | undefined; ; ) {
         const before = refreshes;

@@ -20,9 +20,9 @@ export interface MessageTrackerOptions {
 
 /** The key in the storage. */
 const KEY = 'chime-message-status';
-/** Most messages with a result that stay in the storage. */
+/** Maximum number of messages with a result in the storage. */
 const MAX_STORED = 200;
-/** Most messages that are remembered in case they are tracked later. */
+/** Maximum number of messages that are remembered in case they are tracked later. */
 const MAX_UNTRACKED = 500;
 /** Milliseconds over which requests are spread when the WebSocket is lost or back. */
 const JITTER = 3000;
@@ -30,7 +30,7 @@ const JITTER = 3000;
 const FIRST = 600;
 /** Milliseconds after which a live WebSocket should have reported a result. */
 const GRACE = 3000;
-/** Most milliseconds between two requests for a message, with a WebSocket and without. */
+/** Maximum milliseconds between two requests for a message, with a WebSocket and without. */
 const MAX_PAUSE_LIVE = 300_000;
 const MAX_PAUSE = 60_000;
 
@@ -39,7 +39,7 @@ interface Entry {
   state?: MessageState | undefined;
   /** Chime has reported a status of it. If Chime then does not find it, it is gone. */
   isConfirmed: boolean;
-  /** It was pending while the WebSocket was live, which should report the result. */
+  /** It was pending while the WebSocket was live, so the WebSocket should report the result. */
   isWatched: boolean;
   /** When to request it again at the earliest, however often the WebSocket is lost. */
   earliest: number;

@@ -10,7 +10,7 @@ use chime_message_status::domain::{AppInstanceUserArn, MessageRef};
 use chime_message_status::problem::Problem;
 
 use crate::Failed;
-use crate::page::say;
+use crate::output::print_line;
 
 /// Pause between two calls. The quota of a user at Chime is as small as 5 calls a second.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -24,7 +24,7 @@ pub async fn call_chime(
     let chime = ChimeClient::new(config, roots, loader)
         .await
         .map_err(|error| {
-            say("Chime", &format!("could not be called: {error}"));
+            print_line("Chime", &format!("could not be called: {error}"));
             Failed
         })?;
     let caller = operation.caller();
@@ -35,13 +35,13 @@ pub async fn call_chime(
         }
         let id = message.message.as_str();
         match chime.get_message_status(caller, message).await.result {
-            Ok(status) => say("Chime", &format!("{id}: {}", status.value().as_str())),
+            Ok(status) => print_line("Chime", &format!("{id}: {}", status.value().as_str())),
             Err(error) => {
                 let problem = Problem::from(&error).problem_type();
                 let (name, status) = (problem.name(), problem.status().as_u16());
-                say("Chime", &format!("{id}: {name} ({status}): {error}"));
+                print_line("Chime", &format!("{id}: {name} ({status}): {error}"));
                 for line in meaning(&error, caller.user(), message) {
-                    say("", &line);
+                    print_line("", &line);
                 }
                 outcome = Err(Failed);
             }
@@ -52,7 +52,7 @@ pub async fn call_chime(
 
 /// Lines that explain the error and the next step.
 fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) -> Vec<String> {
-    let say = |text: &str| vec![text.to_owned()];
+    let line = |text: &str| vec![text.to_owned()];
     match error.kind() {
         ErrorKind::NotPermitted => not_permitted(error, user, message),
         ErrorKind::NoCredentials => vec![
@@ -68,10 +68,10 @@ fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) 
             "does not report which.".into(),
         ],
         ErrorKind::Throttled => {
-            say("The user's quota for this second is used up. Sending messages counts against it.")
+            line("The user's quota for this second is used up. Sending messages counts against it.")
         }
         ErrorKind::Timeout | ErrorKind::StaleConnection => {
-            say("Is the network to Chime slow? CHIME_ATTEMPT_TIMEOUT_MS sets the limit.")
+            line("Is the network to Chime slow? CHIME_ATTEMPT_TIMEOUT_MS sets the limit.")
         }
         ErrorKind::Unreachable => vec![
             "Does this network reach AWS (VPC, proxy, DNS)? Does Chime messaging exist in this"
@@ -80,12 +80,12 @@ fn meaning(error: &ChimeError, user: &AppInstanceUserArn, message: &MessageRef) 
                 .into(),
         ],
         ErrorKind::Failure | ErrorKind::Unavailable => {
-            say("Chime failed. The function retries such a call; this tool does not.")
+            line("Chime failed. The function retries such a call; this tool does not.")
         }
         ErrorKind::Unusable => {
-            say("Is it Chime that responds? Check AWS_ENDPOINT_URL… and proxies.")
+            line("Is it Chime that responds? Check AWS_ENDPOINT_URL… and proxies.")
         }
-        ErrorKind::Unsendable => say("This is a bug in the function. Please report it."),
+        ErrorKind::Unsendable => line("This is a bug in the function. Please report it."),
     }
 }
 
@@ -94,7 +94,7 @@ fn not_permitted(
     user: &AppInstanceUserArn,
     message: &MessageRef,
 ) -> Vec<String> {
-    let say = |text: &str| vec![text.to_owned()];
+    let line = |text: &str| vec![text.to_owned()];
     match error.name() {
         Some("AccessDenied" | "AccessDeniedException" | "NotAuthorized") => vec![
             "IAM does not let these credentials call. They need chime:GetChannelMessageStatus on both".into(),
@@ -104,12 +104,12 @@ fn not_permitted(
             format!("  {}/user/* and …/channel/*", user.app_instance()),
         ],
         Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed") => {
-            say("The credentials are expired, or the clock of this machine is wrong. Get new ones.")
+            line("The credentials are expired, or the clock of this machine is wrong. Get new ones.")
         }
         Some("UnknownOperationException") => {
-            say("The endpoint is not Chime messaging. Check AWS_ENDPOINT_URL….")
+            line("The endpoint is not Chime messaging. Check AWS_ENDPOINT_URL….")
         }
-        Some(_) => say(
+        Some(_) => line(
             "AWS does not accept the credentials: key, secret and session token must belong together.",
         ),
         None => vec![

@@ -2,9 +2,9 @@
 
 use chime_message_status::caller::{EventSource, Identity, IdentityError, UnauthenticatedReason};
 use chime_message_status::config::Config;
-use chime_message_status::domain::{AppInstanceUserArn, IdFault, MappingError, MappingErrorKind};
+use chime_message_status::domain::{AppInstanceUserArn, IdError, MappingError, MappingErrorKind};
 
-use crate::page::{say, shown};
+use crate::output::{escaped, print_line};
 
 /// The regions of Chime messaging.
 const REGIONS: [&str; 2] = ["us-east-1", "eu-central-1"];
@@ -48,42 +48,42 @@ pub fn event_source(event_source: EventSource) {
         "iam" => "a request signed with AWS credentials",
         _ => "no authenticated identity",
     };
-    say("source", &format!("{gateway}, {authorizer}"));
+    print_line("source", &format!("{gateway}, {authorizer}"));
 }
 
 pub fn values(identity: &Identity<'_>, with_values: bool) {
     if identity.names().is_empty() {
-        say("names", "(none that a pattern can use)");
+        print_line("names", "(none that a pattern can use)");
         return;
     }
     if !with_values {
-        let names: Vec<_> = identity.names().into_iter().map(shown).collect();
-        say("names", &names.join(", "));
+        let names: Vec<_> = identity.names().into_iter().map(escaped).collect();
+        print_line("names", &names.join(", "));
         return;
     }
     for (index, name) in identity.names().into_iter().enumerate() {
         let label = if index == 0 { "names" } else { "" };
         let value = identity.value(name).map_or_else(
             |_| "(neither a string nor a whole number)".to_owned(),
-            |value| shown(&value),
+            |value| escaped(&value),
         );
-        say(label, &format!("{} = {value}", shown(name)));
+        print_line(label, &format!("{} = {value}", escaped(name)));
     }
 }
 
 pub fn pattern(config: &Config, identity: &Identity<'_>, with_values: bool) {
     let text = std::env::var("APP_INSTANCE_USER_ARN").unwrap_or_default();
-    say("pattern", &shown(&text));
+    print_line("pattern", &escaped(&text));
     for name in config.mapping().pattern().names() {
         let filling = match identity.value(name) {
-            Ok(value) if with_values => shown(&value),
+            Ok(value) if with_values => escaped(&value),
             Ok(value) => format!("{} characters", value.chars().count()),
             Err(_) if identity.names().contains(&name) => {
                 "neither a string nor a whole number".to_owned()
             }
             Err(_) => "no value".to_owned(),
         };
-        say("", &format!("{{{}}}: {filling}", shown(name)));
+        print_line("", &format!("{{{}}}: {filling}", escaped(name)));
     }
 }
 
@@ -98,7 +98,7 @@ pub fn error(error: &IdentityError, identity: Option<&Identity<'_>>) {
                 ),
                 UnauthenticatedReason::Ambiguous => (
                     "The authorizer context can be read in two ways: a name occurs twice, there are two",
-                    "authorizers, or a `claims` object is beside other keys. Lambda authorizers must not return it.",
+                    "authorizers, or a `claims` object is beside other keys. Lambda authorizers must not return `claims`.",
                 ),
                 UnauthenticatedReason::GuestIdentity => (
                     "The identity pool issued these credentials to a guest.",
@@ -109,27 +109,27 @@ pub fn error(error: &IdentityError, identity: Option<&Identity<'_>>) {
                     "Account and role name must match. The path of the role does not matter.",
                 ),
             };
-            say("no user", what);
-            say("", advice);
+            print_line("no user", what);
+            print_line("", advice);
         }
         IdentityError::Unmapped(error) => {
             let name = error.name();
             let Some(identity) = identity else { return };
-            say("no user", &unmapped(error, identity));
+            print_line("no user", &unmapped(error, identity));
             let other_case = identity
                 .names()
                 .into_iter()
                 .find(|known| *known != name && known.eq_ignore_ascii_case(name));
             if let Some(other) = other_case {
-                let hint = format!("There is {{{}}}: names are case-sensitive.", shown(other));
-                say("", &hint);
+                let hint = format!("There is {{{}}}: names are case-sensitive.", escaped(other));
+                print_line("", &hint);
             }
         }
     }
 }
 
 fn unmapped(error: &MappingError, identity: &Identity<'_>) -> String {
-    let name = shown(error.name());
+    let name = escaped(error.name());
     let value = identity.value(error.name()).unwrap_or_default();
     match error.kind() {
         MappingErrorKind::Missing if identity.names().contains(&error.name()) => {
@@ -147,11 +147,11 @@ fn unmapped(error: &MappingError, identity: &Identity<'_>) -> String {
         MappingErrorKind::SharedSession => format!(
             "All users of an identity pool have the same {{{name}}}. Use {{cognitoIdentityId}}."
         ),
-        MappingErrorKind::NotAnId(IdFault::TooLong) => {
+        MappingErrorKind::NotAnId(IdError::TooLong) => {
             let length = value.chars().count();
             format!("The value of {{{name}}} has {length} characters; an id has at most 64.")
         }
-        MappingErrorKind::NotAnId(IdFault::Character(character)) => {
+        MappingErrorKind::NotAnId(IdError::Character(character)) => {
             let place = value.chars().take_while(|c| *c != character).count();
             let place = place.saturating_add(1);
             format!(
@@ -159,10 +159,10 @@ fn unmapped(error: &MappingError, identity: &Identity<'_>) -> String {
                  there. Allowed are ASCII letters, digits and - _ . @ (in a user id, also :)"
             )
         }
-        MappingErrorKind::NotAnId(IdFault::Ends) if value.is_empty() => {
+        MappingErrorKind::NotAnId(IdError::Ends) if value.is_empty() => {
             format!("The value of {{{name}}} is empty.")
         }
-        MappingErrorKind::NotAnId(IdFault::Ends) => {
+        MappingErrorKind::NotAnId(IdError::Ends) => {
             format!("The value of {{{name}}} must begin and end with an ASCII letter or digit.")
         }
         MappingErrorKind::NotAUserArn => format!(
@@ -172,7 +172,7 @@ fn unmapped(error: &MappingError, identity: &Identity<'_>) -> String {
     }
 }
 
-/// Warns about mappings that work but are not safe or will not work with Chime.
+/// Warns about mappings that are valid, but are unsafe or name a region that Chime does not serve.
 pub fn warnings(
     config: &Config,
     event_source: EventSource,
@@ -181,16 +181,16 @@ pub fn warnings(
 ) {
     for name in config.mapping().pattern().names() {
         for warning in name_warnings(name, event_source, identity) {
-            say("warning", &warning);
+            print_line("warning", &warning);
         }
     }
     if !REGIONS.contains(&config.region()) {
-        let region = shown(config.region());
+        let region = escaped(config.region());
         let warning = format!(
             "The function calls Chime in {region}, but Chime messaging exists in {} only.",
             REGIONS.join(" and ")
         );
-        say("warning", &warning);
+        print_line("warning", &warning);
     }
     let users_region = user.and_then(|user| user.as_str().split(':').nth(3));
     if let Some(region) = users_region
@@ -200,7 +200,7 @@ pub fn warnings(
             "The user is in {region}, but the function calls Chime in {}. Set AWS_REGION.",
             config.region()
         );
-        say("warning", &warning);
+        print_line("warning", &warning);
     }
 }
 
@@ -209,7 +209,7 @@ fn name_warnings(
     event_source: EventSource,
     identity: Option<&Identity<'_>>,
 ) -> Vec<String> {
-    let shown = shown(name);
+    let shown = escaped(name);
     let mut warnings = Vec::new();
     let is_claim = event_source.authorizer() == "claims";
     if is_claim && is_attribute(name) {

@@ -10,7 +10,7 @@
 
 mod call;
 mod identity;
-mod page;
+mod output;
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ use chime_message_status::domain::AppInstanceUserArn;
 use chime_message_status::event::Event;
 use chime_message_status::problem::Problem;
 
-use page::say;
+use output::print_line;
 
 const USAGE: &str = "usage: cargo run --example explain -- EVENT.json [--values] [--call]
   --values  show the values of the authorizer, not only their names
@@ -102,8 +102,8 @@ async fn explain(
     roots: &RootCertificates,
 ) -> Result<(), Failed> {
     let event = Event::parse(event).map_err(|malformed| {
-        say("problem", &format!("internal-error (500): {malformed}"));
-        say(
+        print_line("problem", &format!("internal-error (500): {malformed}"));
+        print_line(
             "",
             "The file must contain a whole event as a gateway sends it. See the files in events/.",
         );
@@ -114,7 +114,7 @@ async fn explain(
     let route = match Target::find(&event, config.handles_preflights()) {
         Ok(Target::Route(route)) => route,
         Ok(Target::Preflight) => {
-            say("request", "a CORS preflight, which needs no identity");
+            print_line("request", "a CORS preflight, which needs no identity");
             return Ok(());
         }
         Err(problem) => {
@@ -122,7 +122,7 @@ async fn explain(
             return Err(Failed);
         }
     };
-    say("operation", route.name);
+    print_line("operation", route.name);
     let identity = identity.ok();
     if let Some(identity) = &identity {
         identity::values(identity, arguments.values);
@@ -131,7 +131,7 @@ async fn explain(
     let identify = || Caller::identify(&event, config.mapping()).1;
     let caller = identify();
     match &caller {
-        Ok(caller) => say("maps to", caller.user().as_str()),
+        Ok(caller) => print_line("maps to", caller.user().as_str()),
         Err(error) => identity::error(error, identity.as_ref()),
     }
     let user = caller.as_ref().ok().map(Caller::user);
@@ -142,7 +142,7 @@ async fn explain(
     })?;
     let number = operation.messages().len();
     let plural = if number == 1 { "" } else { "s" };
-    say(
+    print_line(
         "request",
         &format!("about {number} message{plural} in the caller's own app instance"),
     );
@@ -160,10 +160,10 @@ fn report(problem: &Problem, user: Option<&AppInstanceUserArn>) {
         _ => "these fields are not valid",
     };
     let (name, status) = (problem_type.name(), problem_type.status().as_u16());
-    say("problem", &format!("{name} ({status}): {cause}"));
+    print_line("problem", &format!("{name} ({status}): {cause}"));
     for error in problem.errors() {
-        let field = page::shown(&error.field);
-        say("", &format!("{field}: {}", error.detail));
+        let field = output::escaped(&error.field);
+        print_line("", &format!("{field}: {}", error.detail));
     }
     let is_about_channel = |field: &str| field.ends_with("channelArn");
     if let Some(user) = user
@@ -173,7 +173,7 @@ fn report(problem: &Problem, user: Option<&AppInstanceUserArn>) {
             .any(|error| is_about_channel(&error.field))
     {
         let app_instance = user.app_instance();
-        say(
+        print_line(
             "",
             &format!("The caller's channels are {app_instance}/channel/…"),
         );

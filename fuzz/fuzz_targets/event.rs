@@ -1,4 +1,5 @@
-//! Any text as an event: the response is well-formed, and the bearer is the caller, or Chime is not called.
+//! Fuzzer that sends any text as an event. The response must be well-formed, and the bearer of each call
+//! must be the caller.
 //!
 //! An input has one event or more, separated by RS as in JSON text sequences
 //! ([RFC 7464](https://www.rfc-editor.org/rfc/rfc7464)). So a small corpus holds many events.
@@ -81,7 +82,7 @@ fn respond(event: &str) {
     };
     let response = env.runtime.block_on(env.app.respond(event, &invocation));
     assert_well_formed(&response);
-    // Half of a surrogate pair in a string that the function ignores fails in serde_json.
+    // serde_json rejects half of a surrogate pair. The function accepts it in a string that it ignores.
     let Ok(value) = serde_json::from_str::<Value>(event) else {
         return;
     };

@@ -1,6 +1,6 @@
-//! Any text as the user ARN pattern and the values of its names. The tests define what must hold.
+//! Fuzzer that uses any text as a user ARN pattern and the values of its names.
 //!
-//! An input has one pattern or more, separated by RS.
+//! An input has one pattern or more, each with its values, separated by RS.
 #![no_main]
 
 #[path = "../../tests/it/user_arn_properties.rs"]

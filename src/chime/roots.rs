@@ -67,7 +67,7 @@ mod tests {
     const UNUSABLE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
     #[test]
-    fn a_bundle_without_a_usable_certificate_is_a_fault() {
+    fn a_bundle_without_a_usable_certificate_is_rejected() {
         for pem in ["", "text", UNUSABLE] {
             let error = parse(pem.as_bytes()).err();
             assert_eq!(
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_is_cut_off_or_garbled_is_a_fault() {
+    fn a_bundle_that_is_cut_off_or_garbled_is_rejected() {
         let cut_off = UNUSABLE.replace("-----END", "");
         let garbled = UNUSABLE.replace("AAAA", "A*A=");
         for pem in [cut_off, garbled] {

@@ -7,7 +7,7 @@ const MAX_MESSAGE_ID_LENGTH: usize = 128;
 
 /// The reason why a text is not a valid Chime id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdFault {
+pub enum IdError {
     /// More than 64 characters.
     TooLong,
     /// A character that is not allowed in this place.
@@ -17,35 +17,35 @@ pub enum IdFault {
 }
 
 pub(super) fn is_resource_id(text: &str) -> bool {
-    resource_id_fault(text).is_none()
+    resource_id_error(text).is_none()
 }
 
 /// Checks an AppInstanceUserId or a ChannelId: `[A-Za-z0-9]([A-Za-z0-9:\-_.@]{0,62}[A-Za-z0-9])?`.
-pub(super) fn resource_id_fault(text: &str) -> Option<IdFault> {
+pub(super) fn resource_id_error(text: &str) -> Option<IdError> {
     let is_outer = |character: Option<char>| character.is_some_and(|c| c.is_ascii_alphanumeric());
     let is_inner = |c: char| c.is_ascii_alphanumeric() || ":-_.@".contains(c);
     if text.len() > MAX_ID_LENGTH {
-        Some(IdFault::TooLong)
+        Some(IdError::TooLong)
     } else if let Some(character) = text.chars().find(|c| !is_inner(*c)) {
-        Some(IdFault::Character(character))
+        Some(IdError::Character(character))
     } else if !is_outer(text.chars().next()) || !is_outer(text.chars().next_back()) {
-        Some(IdFault::Ends)
+        Some(IdError::Ends)
     } else {
         None
     }
 }
 
 pub(super) fn is_app_instance_id(text: &str) -> bool {
-    app_instance_id_fault(text).is_none()
+    app_instance_id_error(text).is_none()
 }
 
-/// Checks an app instance id: the rule of [`resource_id_fault`] without colons, because a colon would
+/// Checks an app instance id: the rule of [`resource_id_error`] without colons, because a colon would
 /// separate one more field of the ARN.
-pub(super) fn app_instance_id_fault(text: &str) -> Option<IdFault> {
+pub(super) fn app_instance_id_error(text: &str) -> Option<IdError> {
     if text.contains(':') {
-        Some(IdFault::Character(':'))
+        Some(IdError::Character(':'))
     } else {
-        resource_id_fault(text)
+        resource_id_error(text)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::arn::{AppInstanceUserArn, is_account, is_partition, is_region};
 use super::id::{
-    IdFault, app_instance_id_fault, is_app_instance_id, is_resource_id, resource_id_fault,
+    IdError, app_instance_id_error, is_app_instance_id, is_resource_id, resource_id_error,
 };
 
 /// Maps authorizer claims to the AppInstanceUser ARN that is sent as the Chime bearer.
@@ -114,13 +114,13 @@ impl UserArnPattern {
                         kind,
                     };
                     let value = value(name).map_err(error)?;
-                    let fault = match (self.is_whole_claim(), in_user_id) {
+                    let id_error = match (self.is_whole_claim(), in_user_id) {
                         (true, _) => None,
-                        (false, true) => resource_id_fault(&value),
-                        (false, false) => app_instance_id_fault(&value),
+                        (false, true) => resource_id_error(&value),
+                        (false, false) => app_instance_id_error(&value),
                     };
-                    if let Some(fault) = fault {
-                        return Err(error(MappingErrorKind::NotAnId(fault)));
+                    if let Some(id_error) = id_error {
+                        return Err(error(MappingErrorKind::NotAnId(id_error)));
                     }
                     arn.push_str(&value);
                 }
@@ -229,8 +229,8 @@ pub enum MappingErrorKind {
     NoRoleSession,
     /// The session name that all users of a Cognito identity pool share.
     SharedSession,
-    /// The value is not a legal id. The log omits the fault, which can contain a character of the value.
-    NotAnId(IdFault),
+    /// The value is not a legal id. The log omits the error, which can contain a character of the value.
+    NotAnId(IdError),
     /// Each value is legal, but the whole is not an AppInstanceUser ARN.
     NotAUserArn,
 }
@@ -391,19 +391,19 @@ mod tests {
                 tenant,
                 "a/b",
                 "t",
-                MappingErrorKind::NotAnId(IdFault::Character('/')),
+                MappingErrorKind::NotAnId(IdError::Character('/')),
             ),
             (
                 tenant,
                 "a:b",
                 "t",
-                MappingErrorKind::NotAnId(IdFault::Character(':')),
+                MappingErrorKind::NotAnId(IdError::Character(':')),
             ),
             (
                 USUAL,
                 "a/b",
                 "sub",
-                MappingErrorKind::NotAnId(IdFault::Character('/')),
+                MappingErrorKind::NotAnId(IdError::Character('/')),
             ),
             (account, "a", "t, s", MappingErrorKind::NotAUserArn),
         ] {

@@ -1,11 +1,11 @@
-//! The end of a request before its deadline or its wait is over. All its messages share it.
+//! Early end of a request: before its deadline, or before its wait expires. It ends all messages.
 //!
-//! | cause | request | calls in flight may run for |
+//! | cause | request | calls in flight may run until |
 //! |---|---|---|
-//! | three failed calls in a row | batch without a wait | the time that is left |
-//! | three failed calls in a row | wait | `GRACE` |
-//! | no usable response for `MAX_FAILING_TIME` | wait | no longer |
-//! | the first decision, as soon as each message was called | wait with `until=any` | `GRACE` |
+//! | three failed calls in a row | batch without a wait | the deadline |
+//! | three failed calls in a row | wait | `GRACE` after the failure |
+//! | no usable response for `MAX_FAILING_TIME` | wait | the end of that time |
+//! | the first decision, once each message was called | wait with `until=any` | `GRACE` after the decision |
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -174,7 +174,7 @@ impl<T: Clone> EarlyEnd<T> {
         }
     }
 
-    /// Ends the request early, unless it already ends.
+    /// Sets the early end, unless one is set.
     fn end_with(&self, end: End) {
         self.limits.send_if_modified(|limits| {
             let is_new = limits.end.is_none();

@@ -81,7 +81,7 @@ class Emulator:
         s3.create_bucket(Bucket="artifacts")
         s3.put_object(Bucket="artifacts", Key="CodeUri", Body=bootstrap.getvalue())
         translated = translate(template, {"GradualDeployment": "false"})
-        # The emulator has no metric math, and no rules.
+        # The emulator supports neither metric math nor `Rules`.
         translated.pop("Rules")
         resources = translated["Resources"]
         for name in [n for n, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]:

@@ -24,7 +24,7 @@ SECONDS = 240
 HOOKS = pathlib.Path(__file__).with_name("schemathesis_hooks.py")
 # Status codes that must occur in a run. A run with one kind of response only would prove nothing.
 STATUS_CODES = {200, 204, 400, 401, 404, 405, 415, 429}
-# Outcomes of messages. None makes a 5xx, because here a 5xx is an error.
+# Outcomes of messages. None causes a 5xx, because the check treats a 5xx as an error.
 OUTCOMES = [
     {"outcome": "SENT", "afterMs": 0},
     {"outcome": "FAILED", "afterMs": 0, "detail": "Zoë: 100 % <no>"},

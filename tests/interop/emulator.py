@@ -33,7 +33,7 @@ ORIGIN = "https://chat.example.com"
 def emulator(at, credentials, user_arn, **more):
     """The emulator with our binary: a function that invokes it with an event, and a function that returns its log."""
     door, runtime = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    # The emulator sets empty keys for the function, so these have to come from a file.
+    # The emulator sets empty keys for the function, so the credentials come from a file.
     variables = environment(
         **{
             "APP_INSTANCE_USER_ARN": user_arn,

@@ -37,7 +37,7 @@ assert.equal(result.detail, "why");
 assert.ok(rounds.length > 1, "it made several requests");
 await assert.rejects(page.waitForResult(gateway, asAlice, slow), { problem: "message-not-found", status: 404 });
 
-// Cancelled, while it waits for the answer and while it pauses.
+// Canceled, while it waits for the response and while it pauses.
 for (const wait of [20, 0]) {
   const controller = new AbortController();
   const asked = page.waitForResult(gateway, asAlice, pending, { wait, signal: controller.signal });
@@ -47,7 +47,7 @@ for (const wait of [20, 0]) {
 const controller = new AbortController();
 await assert.rejects(page.waitForMinutes(0.005, gateway, asAlice, pending, controller), { name: "TimeoutError" });
 
-// Failures that can succeed later: of Chime, of the network, and a response of another server.
+// Transient failures: of Chime, of the network, and a response from another server.
 const port = await new Promise((resolve) => {
   const server = createServer((_, response) => response.end("<html>Sign in to the WLAN</html>"));
   server.listen(0, "127.0.0.1", () => resolve(server.address().port));

@@ -15,7 +15,7 @@ import tempfile
 from harness import ROOT, Checks, environment, local
 
 HERE = pathlib.Path(__file__).resolve().parent
-# More seconds than any of them needs.
+# Timeout in seconds, longer than any page needs.
 TIMEOUT = 300
 
 

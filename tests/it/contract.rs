@@ -145,7 +145,8 @@ fn faults(path: &str, method: &str, response: &GatewayResponse) -> Vec<String> {
         None => return vec!["a response at an unknown path".to_owned()],
     };
     let method = match method {
-        // A problem with a body: the event was malformed, so the function did not read its method.
+        // A malformed event: the function did not read its method. The document describes such a problem
+        // under OPTIONS.
         "HEAD" if is_problem && !response.body.is_empty() => "OPTIONS",
         // Methods are case-sensitive.
         _ if members(&DOCUMENT["paths"][path])

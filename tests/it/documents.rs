@@ -263,6 +263,27 @@ fn collect(root: &Path, folder: &Path, documents: &mut BTreeMap<String, Document
 }
 
 #[test]
+fn every_file_that_states_the_version_states_the_packages() {
+    let version = env!("CARGO_PKG_VERSION");
+    let semantic_version = format!("    SemanticVersion: {version}\n");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (file, line) in [
+        ("openapi.yaml", format!("  version: {version}\n")),
+        (
+            "client/package.json",
+            format!("  \"version\": \"{version}\",\n"),
+        ),
+        ("client/README.md", format!("-client-{version}.tgz\n")),
+        ("template.yaml", semantic_version.clone()),
+        ("deploy/rest-api.yaml", semantic_version.clone()),
+        ("deploy/managed-instances.yaml", semantic_version),
+    ] {
+        let text = fs::read_to_string(root.join(file)).expect("a file");
+        assert!(text.contains(&line), "{file} does not contain {line}");
+    }
+}
+
+#[test]
 fn every_link_anchor_and_command_in_the_documents_exists() {
     let (repository, documents) = Repository::read();
     assert!(documents.contains_key("README.md") && documents.contains_key("docs/api.md"));

@@ -62,9 +62,8 @@ async fn a_wait_of_0_s_makes_one_call() {
     assert_eq!(env.calls().len(), 1);
 }
 
-#[tokio::test]
-async fn a_single_failure_does_not_end_a_wait() {
-    for fault in [
+fn transient_faults() -> [Fault; 9] {
+    [
         Fault::throttled(),
         Fault::service_failure(),
         Fault::service_unavailable(),
@@ -74,7 +73,12 @@ async fn a_single_failure_does_not_end_a_wait() {
         Fault::Drip(Duration::from_millis(200)),
         Fault::json("{}"),
         Fault::ResetInBody,
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a_single_failure_does_not_end_a_wait() {
+    for fault in transient_faults() {
         let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
         env.seed_alices_message(FlowOutcome::sent_after(SECOND / 2));
         env.chime
@@ -82,10 +86,14 @@ async fn a_single_failure_does_not_end_a_wait() {
         env.send(&get_status(MESSAGE, "&wait=10"))
             .await
             .assert_status("SENT");
+    }
+}
+
+#[tokio::test]
+async fn failures_after_a_pending_status_return_pending() {
+    for fault in transient_faults() {
         let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "300")]).await;
         env.seed_alices_message(FlowOutcome::Pending);
-        env.chime.script(vec![Fault::Pass]);
-        env.chime.always(None);
         env.chime.fault_for(
             MESSAGE,
             vec![Fault::Pass, fault.clone(), fault.clone(), fault.clone()],

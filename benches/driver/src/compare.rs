@@ -1,5 +1,5 @@
-//! Candidates side by side. Each round starts a new process of each, one after the other, so other load on
-//! the machine affects all of them. The order is random in each round, because caches keep what the previous
+//! Candidates side by side. Each round starts a new process of each candidate in turn, so other load on the
+//! machine affects all of them. The order is random in each round, because caches keep what the previous
 //! process left.
 
 use std::path::Path;

@@ -39,7 +39,7 @@ const START: Duration = Duration::from_secs(30);
 pub enum Roots {
     /// The system's, about 140: what SDKs with their defaults read on Lambda.
     System,
-    /// No others, by `AWS_CA_BUNDLE`. The same on every machine.
+    /// No others: `AWS_CA_BUNDLE` replaces the usual ones. The same on every machine.
     Bundle,
 }
 
@@ -54,7 +54,7 @@ impl Roots {
 }
 
 pub struct Chime {
-    pub fakes: FakeChime,
+    pub fake: FakeChime,
     variables: Vec<(&'static str, String)>,
     _roots_file: TempPath,
 }
@@ -64,9 +64,9 @@ impl Chime {
         let mut options = Options::default();
         options.credentials.session_token = Some(SESSION_TOKEN.repeat(40));
         let credentials = options.credentials.clone();
-        let fakes = FakeChime::start(options).await?;
+        let fake = FakeChime::start(options).await?;
         let mut file = NamedTempFile::new()?;
-        file.write_all(fakes.ca_pem().as_bytes())?;
+        file.write_all(fake.ca_pem().as_bytes())?;
         if matches!(roots_from, Roots::System) {
             let found = SYSTEM_ROOTS
                 .iter()
@@ -77,14 +77,14 @@ impl Chime {
         let path = file.display().to_string();
         let mut variables = vec![
             ("APP_INSTANCE_USER_ARN", user("{sub}")),
-            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", fakes.https_url()),
+            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", fake.https_url()),
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
             ("AWS_SESSION_TOKEN", SESSION_TOKEN.repeat(40)),
         ];
-        // Lambda sets it, and boto3 reads no other.
+        // Lambda sets this variable, and boto3 reads no other one for the region.
         variables.push(("AWS_DEFAULT_REGION", "us-east-1".to_owned()));
-        // Rust looks where OpenSSL would, boto3 where the requests library would.
+        // The variables that Rust, Node and boto3 read.
         for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
             variables.push((name, path.clone()));
         }
@@ -92,7 +92,7 @@ impl Chime {
             variables.push(("AWS_CA_BUNDLE", path));
         }
         Ok(Self {
-            fakes,
+            fake,
             variables,
             _roots_file: file,
         })
@@ -116,7 +116,7 @@ impl Chime {
     }
 
     pub fn put_message(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
-        self.fakes.put_message(Message {
+        self.fake.put_message(Message {
             channel_arn: channel(),
             sub_channel_id: None,
             message_id: message_id.to_owned(),

@@ -56,11 +56,11 @@ async fn cost(
     }
     let asked = BEFORE + batches;
     function.at_rest(asked + 1).await?;
-    chime.fakes.forget_calls();
+    chime.fake.forget_calls();
     let before = function.cpu()?;
     let requests = work(&function).await?;
     function.at_rest(asked + 1 + requests).await?;
-    let calls = chime.fakes.calls_of(ApiOperation::GetChannelMessageStatus);
+    let calls = chime.fake.calls_of(ApiOperation::GetChannelMessageStatus);
     Ok(json!({
         "requests": requests,
         "cpu_us": (function.cpu()? - before) / 1000,

@@ -76,7 +76,7 @@ async fn seconds(binary: &Path, state: State, event: String) -> Outcome<f64> {
     for id in ids() {
         chime.put_message(&id, USER, outcome.clone());
     }
-    chime.fakes.always(match state {
+    chime.fake.always(match state {
         State::Throttling => Some(Fault::throttled()),
         State::Failing => Some(Fault::service_failure()),
         State::Hanging => Some(Fault::Hang),

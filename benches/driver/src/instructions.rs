@@ -8,8 +8,8 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::function::{Chime, Outcome, Roots, script};
 
-/// Slows the clock down. Under valgrind everything takes about fifty times as long. A timeout that never
-/// expires on Lambda would end a start early, at a different place in each run.
+/// Slows the clock down, because everything takes about fifty times as long under valgrind. Otherwise a
+/// timeout that never expires on Lambda would end a start early, at a different place in each run.
 const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 /// Enough to average out the differences between responses.
 const FURTHER: usize = 100;
@@ -26,9 +26,9 @@ pub async fn measure(binary: &Path, roots: Roots) -> Outcome<Value> {
 }
 
 /// The instructions of a process that sends this number of responses and then ends.
-async fn count(binary: &Path, roots: Roots, answers: usize) -> Outcome<usize> {
+async fn count(binary: &Path, roots: Roots, responses: usize) -> Outcome<usize> {
     let file = NamedTempFile::new()?.into_temp_path();
-    profile(binary, roots, answers, &file).await?;
+    profile(binary, roots, responses, &file).await?;
     let profile = std::fs::read_to_string(&file)?;
     let total = profile
         .lines()
@@ -41,7 +41,7 @@ async fn count(binary: &Path, roots: Roots, answers: usize) -> Outcome<usize> {
 }
 
 /// The instructions of the calls into libfaketime, which the function does not make on Lambda. A real call
-/// for the time takes about 50.
+/// for the time takes about 50 instructions.
 ///
 /// callgrind's format: <https://valgrind.org/docs/manual/cl-format.html>. `ob` is the object of the lines
 /// that follow, `cob` the object of a callee if it is another one. The line after `calls` has the cost.
@@ -73,17 +73,17 @@ fn in_faketime(profile: &str) -> Outcome<usize> {
     Ok(cost)
 }
 
-/// Writes callgrind's profile of such a process into `file`.
-pub async fn profile(binary: &Path, roots: Roots, answers: usize, file: &Path) -> Outcome<()> {
+/// Writes callgrind's profile of a process that sends this number of responses into `file`.
+pub async fn profile(binary: &Path, roots: Roots, responses: usize, file: &Path) -> Outcome<()> {
     let chime = Chime::new(roots).await?;
     chime.seed_usual();
     let valgrind = under_valgrind(binary, file)?;
     let function = chime.start(&valgrind, &[]).await?;
     function.at_rest(1).await?;
-    for _ in 0..answers {
+    for _ in 0..responses {
         function.ask_usual().await?;
     }
-    function.at_rest(1 + answers).await?;
+    function.at_rest(1 + responses).await?;
     function.end().await
 }
 

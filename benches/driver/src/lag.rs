@@ -280,7 +280,7 @@ async fn polls(poller: &Path) -> Outcome<Value> {
 async fn slow_chime() -> Outcome<Chime> {
     fastrand::seed(SEED);
     let chime = Chime::new(Roots::Bundle).await?;
-    chime.fakes.always(Some(Fault::Latency(CALL)));
+    chime.fake.always(Some(Fault::Latency(CALL)));
     Ok(chime)
 }
 
@@ -304,6 +304,6 @@ async fn measure(
     let mut lags = try_join_all(lags).await?;
     lags.sort_unstable();
     let at = |share: f64| lags[(share * (lags.len() - 1) as f64) as usize].as_secs_f64();
-    let calls = chime.fakes.calls().len() as f64 / MEASURED as f64;
+    let calls = chime.fake.calls().len() as f64 / MEASURED as f64;
     Ok(json!({"messages": MEASURED, "median_s": at(0.5), "p95_s": at(0.95), "calls": calls}))
 }

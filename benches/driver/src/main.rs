@@ -28,7 +28,7 @@ use serde_json::Value;
 use function_source::{polling, rate_limit};
 
 const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions BINARY ROOTS \
-    | profile BINARY ROOTS ANSWERS FILE | lag [BINARY POLLER] \
+    | profile BINARY ROOTS RESPONSES FILE | lag [BINARY POLLER] \
     | held BINARY | memory BINARY INVOCATIONS | waits BINARY WAITS MEMORY_MIB | growth BINARY";
 
 #[tokio::main]
@@ -53,9 +53,9 @@ async fn measure(arguments: &[String]) -> Outcome<Value> {
         ["instructions", binary, roots] => {
             instructions::measure(Path::new(binary), Roots::named(roots)?).await
         }
-        ["profile", binary, roots, answers, file] => {
-            let (roots, answers) = (Roots::named(roots)?, answers.parse()?);
-            instructions::profile(Path::new(binary), roots, answers, Path::new(file)).await?;
+        ["profile", binary, roots, responses, file] => {
+            let (roots, responses) = (Roots::named(roots)?, responses.parse()?);
+            instructions::profile(Path::new(binary), roots, responses, Path::new(file)).await?;
             Ok(Value::Null)
         }
         ["held", binary] => held::measure(Path::new(binary)).await,

@@ -31,10 +31,10 @@ async fn growth(binary: &Path, invocations: usize, trace_ids: TraceIds) -> Outco
             readings.push(function.memory()?);
         }
         function.ask_usual().await?;
-        // These are in this process, not in the function's.
+        // This process keeps the log and the calls. They do not count as the function's memory.
         if number.is_multiple_of(100) {
             function.forget_log();
-            chime.fakes.forget_calls();
+            chime.fake.forget_calls();
         }
     }
     readings.push(function.memory()?);

@@ -24,6 +24,8 @@ impl Poller {
     pub fn start(program: &Path, chime: &Chime) -> Outcome<Self> {
         let mut process = Command::new(program)
             .envs(chime.variables())
+            // Lambda sets it for functions.
+            .env("AWS_REGION", "us-east-1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -12,18 +12,17 @@ use serde_json::{Value, json};
 
 use crate::function::{Chime, Function, Outcome, Roots, get, script};
 
-/// They arrive evenly within this time; from then on all of them wait.
+/// The requests arrive evenly within this time. After it, all of them wait.
 const ARRIVALS: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_secs(20);
-/// A response that comes later than this after its request is late: it should come with the end of
-/// the wait.
+/// A response is late if it takes longer than this, which is half a second more than the wait.
 const LATE: Duration = Duration::from_millis(20_500);
 const MOST_CALLS: usize = 14;
 const MOST_CALLS_IN_A_SECOND: usize = 5;
 
 /// Measures this number of waits at once in one environment with this much memory.
 pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Value> {
-    // Each wait has a connection to the Runtime API, with a file at each end.
+    // Each wait has a connection to the Runtime API, with a file descriptor at each end.
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
     let memory_kib = memory_mib * 1024;
@@ -113,7 +112,7 @@ async fn one(
 /// call.
 fn busiest(chime: &Chime, waits: usize) -> Outcome<(usize, usize)> {
     let mut calls: HashMap<String, Vec<Instant>> = HashMap::new();
-    for call in chime.fakes.calls_of(ApiOperation::GetChannelMessageStatus) {
+    for call in chime.fake.calls_of(ApiOperation::GetChannelMessageStatus) {
         let message = call.message_id.ok_or("a call without a message")?;
         let bearer = call.bearer.ok_or("a call without a bearer")?;
         let (_, wait) = message.split_once('-').ok_or("another message")?;

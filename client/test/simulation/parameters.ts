@@ -27,7 +27,7 @@ export const NETWORKS: Network[] = [
 export interface Parameters {
   sessionMs: number;
   messageEveryMs: number;
-  /** How often the next message follows within seconds. */
+  /** Share of messages that follow the previous one within seconds. */
   burstShare: number;
   flow: {
     /** Most flows: log-normal. */
@@ -44,7 +44,7 @@ export interface Parameters {
   /** Share of PENDING events that arrive up to 3 s late, which is often after the result. */
   lateShare: number;
   duplicateShare: number;
-  /** How often the browser reports that the network is back. */
+  /** Share of outages after which the browser reports that the network is back. */
   onlineEventShare: number;
   /** `prefetchOn: Connect`: the last 20 sent messages on each connect. */
   prefetch: boolean;

@@ -369,7 +369,7 @@ test('while the page is hidden it makes no requests, and continues when it is sh
   browser.close();
 });
 
-test('it survives throttles and being offline', async () => {
+test('after throttles and network failures it continues, and gets the result', async () => {
   const browser = withBrowser();
   const { tracker } = start([problem('throttled', 2), networkFailure, networkFailure, networkFailure, networkFailure, sent]);
   tracker.track(response());

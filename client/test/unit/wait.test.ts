@@ -214,7 +214,7 @@ test('30 waits with an expired token refresh it once', async () => {
   assert.equal(refreshes, 1);
 });
 
-test('what the token function throws is rethrown unchanged and not retried, TypeErrors too', async () => {
+test('what the token function throws is rethrown unchanged and not retried, also a TypeError', async () => {
   for (const thrown of [new TypeError('undefined is not a function'), new Error('logged out'), 'logged out']) {
     let calls = 0;
     const { make } = start(sent);
@@ -351,7 +351,7 @@ test('a signal that is aborted already makes no request', async () => {
   assert.equal(requests.length, 0);
 });
 
-test('the last interested call ends the shared request', async () => {
+test('a shared request is aborted when its last caller aborts', async () => {
   let aborted = 0;
   const { client } = start((request, signal) => {
     signal?.addEventListener('abort', () => (aborted += 1));

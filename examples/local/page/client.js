@@ -274,7 +274,8 @@ var MessageStatusClient = class {
   }
   /**
    * Requests the status of many messages once, 20 per request. The results are in the order of the
-   * messages. If a request fails, the failure is the problem of each of its messages.
+   * messages. If a request fails, the failure is the problem of each of its messages. After a failure
+   * other than 400, it is also the problem of the messages that were not requested yet.
    */
   async getMany(messages, { wait, until, signal } = {}) {
     const results = [];
@@ -356,7 +357,7 @@ function merge(known, news) {
   const isSent = message.status === "SENT";
   const update = strongest(UPDATE, [
     ...both.map((state) => state.update),
-    // A message that is sent was not refused. What was refused is an update.
+    // If the message is SENT, a FAILED or DENIED status belongs to an update.
     ...both.filter(({ status }) => isSent && (status === "FAILED" || status === "DENIED"))
   ]);
   return {

@@ -144,7 +144,7 @@ fn to_json(yaml: &YamlOwned) -> Value {
             .iter()
             .map(|(key, value)| match to_json(key) {
                 Value::String(key) => (key, to_json(value)),
-                // `401:` and the like.
+                // A number as a key, such as `401:`.
                 key => (key.to_string(), to_json(value)),
             })
             .collect(),

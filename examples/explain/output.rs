@@ -1,12 +1,12 @@
 //! Output to the terminal.
 
 /// Writes a line with its label. A line without a label continues the line above.
-pub fn say(label: &str, text: &str) {
+pub fn print_line(label: &str, text: &str) {
     println!("{label:<12}{text}");
 }
 
 /// Text from the event, without control characters.
-pub fn shown(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             if character.is_control() {
