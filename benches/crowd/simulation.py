@@ -44,7 +44,7 @@ class Assumptions:
     core_share: float = assumption(1 / 14, "share of a core that a 128 MB function has")
     # Managed Instances: environments that run before the crowd comes; 0 is standard Lambda.
     managed_environments: int = assumption(0, "Managed Instances environments (0: standard Lambda)")
-    managed_requests: int = assumption(64, "requests at once in one Managed Instances environment")
+    managed_requests: int = assumption(200, "requests at once in one Managed Instances environment")
     managed_cores: float = assumption(1, "vCPUs of one Managed Instances environment")
     # The function.
     start_cpu: float = assumption(0.0038, "CPU time of a cold start, first response included")
