@@ -200,7 +200,7 @@ class Outcome:
     lambda_throttled: Counter = field(default_factory=Counter)
     calls: Counter = field(default_factory=Counter)
     busy: Counter = field(default_factory=Counter)
-    answered: Counter = field(default_factory=Counter)
+    responded: Counter = field(default_factory=Counter)
 
     @property
     def cores_used(self):
@@ -242,7 +242,7 @@ def simulate(a):
         batch, rest = messages[: a.batch], messages[a.batch :]
         start = now + before
         decisions = [max(0.0, decided - start) for decided in batch]
-        wait = a.wait_later if user.answered else a.wait_first
+        wait = a.wait_later if user.responded else a.wait_first
         served = serve(decisions, wait, a, draw, accepts(start))
         for at in served.calls:
             outcome.calls[int(start + at)] += 1
@@ -257,10 +257,10 @@ def simulate(a):
 
     def response(now, user, undecided, rest):
         platform.leave()
-        if not user.answered:
-            user.answered = True
+        if not user.responded:
+            user.responded = True
             outcome.first.append(now - user.reconnected)
-            outcome.answered[int(now)] += 1
+            outcome.responded[int(now)] += 1
         if rest:
             later(now, request, user, rest + undecided, 0)
         elif undecided:
@@ -270,12 +270,12 @@ def simulate(a):
 
     for _ in range(a.users):
         user = User(between(0, a.reconnect_seconds))
-        asked = user.reconnected + between(0, a.jitter_seconds)
+        requested = user.reconnected + between(0, a.jitter_seconds)
         count = int(between(a.messages_min, a.messages_max + 1))
         decided = [
-            asked + math.exp(between(*log_range)) if draw() < a.pending_share else 0.0 for _ in range(count)
+            requested + math.exp(between(*log_range)) if draw() < a.pending_share else 0.0 for _ in range(count)
         ]
-        later(asked, request, user, decided, 0)
+        later(requested, request, user, decided, 0)
 
     second = 0
     while events and events[0][0] < a.horizon:
@@ -289,7 +289,7 @@ def simulate(a):
 
 
 class User:
-    __slots__ = ("reconnected", "answered")
+    __slots__ = ("reconnected", "responded")
 
     def __init__(self, reconnected):
-        self.reconnected, self.answered = reconnected, False
+        self.reconnected, self.responded = reconnected, False

@@ -107,7 +107,7 @@ class Crowd(unittest.TestCase):
 
     def test_calls_over_the_quota_of_the_account_are_throttled(self):
         o = crowd(users=20, chime_account_quota=10)
-        self.assertEqual(o.answered[0], 20)
+        self.assertEqual(o.responded[0], 20)
         self.assertEqual(len(o.last), 20)
         self.assertGreater(percentile(o.last, 1), 1)
 

@@ -17,7 +17,7 @@ export async function handler(event) {
       ChimeBearer: template.replace("{sub}", sub),
     }),
   );
-  console.log(JSON.stringify({ level: "INFO", message: "answered", status: Status.Value }));
+  console.log(JSON.stringify({ level: "INFO", message: "responded", status: Status.Value }));
   return respond(200, { messageId, status: Status.Value });
 }
 

@@ -18,11 +18,11 @@ def handler(event, context):
     channel, message = query.get("channelArn"), query.get("messageId")
     if not channel or not message:
         return respond(400, {"error": "channelArn and messageId are required"})
-    answer = client.get_channel_message_status(
+    output = client.get_channel_message_status(
         ChannelArn=channel, MessageId=message, ChimeBearer=template.replace("{sub}", sub)
     )
-    status = answer["Status"]["Value"]
-    print(json.dumps({"level": "INFO", "message": "answered", "status": status}))
+    status = output["Status"]["Value"]
+    print(json.dumps({"level": "INFO", "message": "responded", "status": status}))
     return respond(200, {"messageId": message, "status": status})
 
 

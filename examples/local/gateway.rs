@@ -35,13 +35,13 @@ pub struct Gateway {
 pub async fn serve(address: SocketAddr, gateway: Arc<Gateway>) -> io::Result<Server> {
     Server::start(ServerOptions::plain(address), move |request| {
         let gateway = Arc::clone(&gateway);
-        async move { gateway.answer(&request).await }
+        async move { gateway.respond(&request).await }
     })
     .await
 }
 
 impl Gateway {
-    async fn answer(&self, request: &HttpRequest) -> HttpResponse {
+    async fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let claims = request
             .header("authorization")
             .and_then(|value| value.strip_prefix("Bearer "))
@@ -58,8 +58,8 @@ impl Gateway {
                 self.with_cors(request, refusal.with("www-authenticate", "Bearer"))
             }
             (Some(claims), "POST", "/send") => {
-                let answer = self.send(request, &claims).await;
-                self.with_cors(request, answer)
+                let response = self.send(request, &claims).await;
+                self.with_cors(request, response)
             }
             // A front end without AWS credentials gets a signed URL from its back end.
             (Some(claims), "POST", "/websocket-url") => {
@@ -71,11 +71,11 @@ impl Gateway {
     }
 
     /// Adds the CORS headers to a response of the gateway itself.
-    fn with_cors(&self, request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
-        let answer = answer.with("vary", "origin");
+    fn with_cors(&self, request: &HttpRequest, response: HttpResponse) -> HttpResponse {
+        let response = response.with("vary", "origin");
         let mut allowed = self.origins.split(',').map(str::trim);
         match request.header("origin") {
-            Some(origin) if allowed.any(|allowed| allowed == origin || allowed == "*") => answer
+            Some(origin) if allowed.any(|allowed| allowed == origin || allowed == "*") => response
                 .with("access-control-allow-origin", origin)
                 .with("access-control-allow-methods", "POST")
                 .with(
@@ -83,7 +83,7 @@ impl Gateway {
                     "authorization, content-type",
                 )
                 .with("access-control-expose-headers", "retry-after"),
-            _ => answer,
+            _ => response,
         }
     }
 
@@ -105,10 +105,12 @@ impl Gateway {
         let response: Pin<Box<dyn Future<Output = _> + Send>> =
             Box::pin(self.app.respond(&event, &invocation));
         let response = response.await;
-        let answer = HttpResponse::new(response.status(), "", response.body());
+        let without_headers = HttpResponse::new(response.status(), "", response.body());
         response
             .headers()
-            .fold(answer, |answer, (name, value)| answer.with(name, value))
+            .fold(without_headers, |response, (name, value)| {
+                response.with(name, value)
+            })
     }
 
     /// Sends a message, as a front end does with Chime itself. The query chooses its outcome, the body

@@ -158,8 +158,8 @@ fn user(id: &str) -> String {
 fn origins(page: u16) -> String {
     let ours = format!("http://127.0.0.1:{page},http://localhost:{page}");
     match std::env::var("ALLOWED_ORIGINS") {
-        Ok(theirs) if theirs.trim() == "*" => theirs,
-        Ok(theirs) => format!("{ours},{theirs}"),
+        Ok(wanted) if wanted.trim() == "*" => wanted,
+        Ok(wanted) => format!("{ours},{wanted}"),
         Err(_) => ours,
     }
 }
@@ -213,7 +213,7 @@ fn on_loopback(port: u16) -> SocketAddr {
 }
 
 fn print_guide(gateway: &str, chime: &str, page: &str, channel: &str, alice: &str, bob: &str) {
-    let ask =
+    let get_status =
         format!("curl -isG {gateway}/message-status -d channelArn={channel} -d messageId=$ID");
     println!(
         r#"
@@ -230,19 +230,19 @@ BOB={bob}
 ID=$(curl -s "{gateway}/send?outcome=SENT&afterMs=15000" -X POST -H "authorization: Bearer $ALICE"); echo $ID
 
 # Its status is PENDING while the flow works:
-{ask} -H "authorization: Bearer $ALICE"
+{get_status} -H "authorization: Bearer $ALICE"
 
 # Wait in one request; the response comes when the flow has decided:
-{ask} -d wait=20 -H "authorization: Bearer $ALICE"
+{get_status} -d wait=20 -H "authorization: Bearer $ALICE"
 
 # Call again; sent messages stay sent:
-{ask} -H "authorization: Bearer $ALICE"
+{get_status} -H "authorization: Bearer $ALICE"
 
 # Bob cannot see the status of Alice's message:
-{ask} -H "authorization: Bearer $BOB"
+{get_status} -H "authorization: Bearer $BOB"
 
 # Without a token:
-{ask}
+{get_status}
 
 # After a reconnect, many messages in one request:
 curl -is "{gateway}/message-status?wait=20" -H "authorization: Bearer $ALICE" -H "content-type: application/json" \

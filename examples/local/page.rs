@@ -40,14 +40,14 @@ pub struct Settings {
 pub async fn serve(address: SocketAddr, settings: Arc<SetOnce<Settings>>) -> io::Result<Server> {
     Server::start(ServerOptions::plain(address), move |request| {
         let settings = Arc::clone(&settings);
-        async move { answer(&request, settings.wait().await) }
+        async move { respond(&request, settings.wait().await) }
     })
     .await
 }
 
-fn answer(request: &HttpRequest, settings: &Settings) -> HttpResponse {
+fn respond(request: &HttpRequest, settings: &Settings) -> HttpResponse {
     let file = FILES.iter().find(|(path, _, _)| *path == request.path());
-    let answer = match (file, request.path()) {
+    let response = match (file, request.path()) {
         (Some((_, kind, text)), _) => {
             HttpResponse::new(200, &format!("{kind}; charset=utf-8"), *text)
         }
@@ -61,7 +61,7 @@ fn answer(request: &HttpRequest, settings: &Settings) -> HttpResponse {
          connect-src 'self' {} {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         settings.gateway, settings.websocket
     );
-    answer
+    response
         .with("content-security-policy", &policy)
         .with("x-content-type-options", "nosniff")
         .with("referrer-policy", "no-referrer")

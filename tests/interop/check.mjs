@@ -39,7 +39,7 @@ function send({ by = ALICE, flow, token = randomUUID(), content = "hello" }) {
   );
 }
 
-async function ask(message, { by = ALICE, channel = CHANNEL_ARN, as = ours, ...more } = {}) {
+async function getStatus(message, { by = ALICE, channel = CHANNEL_ARN, as = ours, ...more } = {}) {
   const command = new sdk.GetChannelMessageStatusCommand({
     ChannelArn: channel,
     MessageId: message,
@@ -79,7 +79,7 @@ for (const [flow, wanted] of [
 ]) {
   await check(`sends, and gets ${wanted.Value}`, async () => {
     const { MessageId } = await send({ flow });
-    assert.deepEqual(await ask(MessageId), wanted);
+    assert.deepEqual(await getStatus(MessageId), wanted);
   });
 }
 
@@ -87,10 +87,10 @@ await check("gets PENDING, then SENT", async () => {
   const { MessageId, Status } = await send({ flow: { outcome: "SENT", afterMs: 1500 } });
   assert.equal(Status.Value, "PENDING");
   const end = Date.now() + 30_000;
-  let status = await ask(MessageId);
+  let status = await getStatus(MessageId);
   while (status.Value === "PENDING" && Date.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 100));
-    status = await ask(MessageId);
+    status = await getStatus(MessageId);
   }
   assert.deepEqual(status, { Value: "SENT" });
 });
@@ -105,23 +105,23 @@ const unsigned = { sign: async (request) => request };
 const list = new sdk.ListChannelsCommand({ AppInstanceArn: APP_INSTANCE, ChimeBearer: ALICE });
 
 for (const [name, what, how] of [
-  ["NotFoundException", "a denied message", () => ask(denied)],
-  ["NotFoundException", "an unknown message", () => ask(randomUUID())],
-  ["NotFoundException", "another sub-channel", () => ask(message, { SubChannelId: "s" })],
-  ["ForbiddenException", "another user's message", () => ask(message, { by: BOB })],
-  ["ForbiddenException", "another app instance's channel", () => ask(message, { channel: otherChannel })],
-  ["UnauthorizedClientException", "a bearer that is not a user", () => ask(message, { by: CHANNEL_ARN })],
+  ["NotFoundException", "a denied message", () => getStatus(denied)],
+  ["NotFoundException", "an unknown message", () => getStatus(randomUUID())],
+  ["NotFoundException", "another sub-channel", () => getStatus(message, { SubChannelId: "s" })],
+  ["ForbiddenException", "another user's message", () => getStatus(message, { by: BOB })],
+  ["ForbiddenException", "another app instance's channel", () => getStatus(message, { channel: otherChannel })],
+  ["UnauthorizedClientException", "a bearer that is not a user", () => getStatus(message, { by: CHANNEL_ARN })],
   ["UnauthorizedClientException", "a sender that is not a user", () => send({ by: CHANNEL_ARN })],
-  ["BadRequestException", "a malformed message id", () => ask("a.b")],
-  ["BadRequestException", "a malformed channel", () => ask(message, { channel: "arn:aws:x" })],
-  ["BadRequestException", "a malformed bearer", () => ask(message, { by: "alice" })],
+  ["BadRequestException", "a malformed message id", () => getStatus("a.b")],
+  ["BadRequestException", "a malformed channel", () => getStatus(message, { channel: "arn:aws:x" })],
+  ["BadRequestException", "a malformed bearer", () => getStatus(message, { by: "alice" })],
   ["BadRequestException", "an unknown flow", () => send({ flow: { outcome: "?" } })],
   ["ConflictException", "a request token used twice", () => send({ token, content: "other" })],
-  ["InvalidSignatureException", "a wrong secret", () => ask(message, { as: client({ secretAccessKey: "wrong" }) })],
-  ["InvalidSignatureException", "another region", () => ask(message, { as: client({ region: "eu-central-1" }) })],
-  ["UnrecognizedClientException", "an unknown key", () => ask(message, { as: client({ accessKeyId: "AKIDNOBODY" }) })],
-  ["UnrecognizedClientException", "an unknown session token", () => ask(message, { as: client({ sessionToken: "of-nobody" }) })],
-  ["MissingAuthenticationTokenException", "no signature", () => ask(message, { as: client({ signer: unsigned }) })],
+  ["InvalidSignatureException", "a wrong secret", () => getStatus(message, { as: client({ secretAccessKey: "wrong" }) })],
+  ["InvalidSignatureException", "another region", () => getStatus(message, { as: client({ region: "eu-central-1" }) })],
+  ["UnrecognizedClientException", "an unknown key", () => getStatus(message, { as: client({ accessKeyId: "AKIDNOBODY" }) })],
+  ["UnrecognizedClientException", "an unknown session token", () => getStatus(message, { as: client({ sessionToken: "of-nobody" }) })],
+  ["MissingAuthenticationTokenException", "no signature", () => getStatus(message, { as: client({ signer: unsigned }) })],
   ["UnknownOperationException", "an unknown operation", () => ours.send(list)],
 ]) {
   await check(`gets ${name} for ${what}`, () => refused(name, how));
@@ -136,7 +136,7 @@ for (const name of [
   "ThrottledClientException",
 ]) {
   const { MessageId } = await send({ flow: { outcome: name } });
-  await check(`gets ${name} for a message that was sent with this outcome`, () => refused(name, () => ask(MessageId)));
+  await check(`gets ${name} for a message that was sent with this outcome`, () => refused(name, () => getStatus(MessageId)));
 }
 
 console.log(`JavaScript SDK: ${passed} passed, ${failed} failed`);

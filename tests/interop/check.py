@@ -48,15 +48,15 @@ class Boto3:
 
     def call(self, operation, **parameters):
         try:
-            answer = getattr(self.client, operation)(**parameters)
+            response = getattr(self.client, operation)(**parameters)
         except ClientError as error:
             name = error.response["Error"]["Code"]
             # An error in the service model has its own exception class, which programs catch.
             modelled = getattr(self.client.exceptions, name, None) if name in MODELLED else type(error)
             equal(type(error), modelled)
             raise Refused(name) from error
-        answer.pop("ResponseMetadata")
-        return answer
+        response.pop("ResponseMetadata")
+        return response
 
 
 class AwsCli:
@@ -109,7 +109,7 @@ CHOSEN = [
 ]
 
 
-class Peer:
+class Client:
     """One client of the fake Chime, and its checks."""
 
     def __init__(self, kind, at):
@@ -130,7 +130,7 @@ class Peer:
         equal(sent["ChannelArn"], self.at.channel)
         return sent
 
-    def ask(self, message, client=None, by=None, channel=None, **more):
+    def get_status(self, message, client=None, by=None, channel=None, **more):
         return (client or self.client).call(
             "get_channel_message_status",
             ChannelArn=channel or self.at.channel,
@@ -140,17 +140,17 @@ class Peer:
         )["Status"]
 
     def sent_then_asked(self, flow, wanted):
-        equal(self.ask(self.send(**flow)["MessageId"]), wanted)
+        equal(self.get_status(self.send(**flow)["MessageId"]), wanted)
 
     def pending_until_sent(self):
         sent = self.send(outcome="SENT", afterMs=1500)
         equal(sent["Status"]["Value"], "PENDING")
-        within(30, lambda: self.ask(sent["MessageId"]) != {"Value": "PENDING"})
-        equal(self.ask(sent["MessageId"]), {"Value": "SENT"})
+        within(30, lambda: self.get_status(sent["MessageId"]) != {"Value": "PENDING"})
+        equal(self.get_status(sent["MessageId"]), {"Value": "SENT"})
 
     def denied_is_not_kept(self):
         message = self.send(outcome="DENIED", afterMs=0)["MessageId"]
-        refused("NotFoundException", self.ask, message)
+        refused("NotFoundException", self.get_status, message)
 
     def same_request_token(self):
         token = str(uuid.uuid4())
@@ -166,27 +166,27 @@ class Peer:
         someone = str(uuid.uuid4())
 
         def by(**how):
-            return lambda: self.ask(message, client=self.kind(at.chime, **how))
+            return lambda: self.get_status(message, client=self.kind(at.chime, **how))
 
         def chosen(name):
             refused_message = self.send(outcome=name)["MessageId"]
-            return name, "a message that was sent with this outcome", lambda: self.ask(refused_message)
+            return name, "a message that was sent with this outcome", lambda: self.get_status(refused_message)
 
         return [
             *map(chosen, CHOSEN),
-            ("NotFoundException", "an unknown message", lambda: self.ask(someone)),
-            ("NotFoundException", "another sub-channel", lambda: self.ask(message, SubChannelId="s")),
-            ("ForbiddenException", "another user's message", lambda: self.ask(message, by=at.bob)),
+            ("NotFoundException", "an unknown message", lambda: self.get_status(someone)),
+            ("NotFoundException", "another sub-channel", lambda: self.get_status(message, SubChannelId="s")),
+            ("ForbiddenException", "another user's message", lambda: self.get_status(message, by=at.bob)),
             (
                 "ForbiddenException",
                 "another app instance's channel",
-                lambda: self.ask(message, channel=f"{other}/channel/chat-general"),
+                lambda: self.get_status(message, channel=f"{other}/channel/chat-general"),
             ),
-            ("UnauthorizedClientException", "a bearer that is not a user", lambda: self.ask(message, by=at.channel)),
+            ("UnauthorizedClientException", "a bearer that is not a user", lambda: self.get_status(message, by=at.channel)),
             ("UnauthorizedClientException", "a sender that is not a user", lambda: self.send(by=at.channel)),
-            ("BadRequestException", "a malformed message id", lambda: self.ask("a.b")),
-            ("BadRequestException", "a malformed channel", lambda: self.ask(message, channel="arn:aws:x")),
-            ("BadRequestException", "a malformed bearer", lambda: self.ask(message, by="alice")),
+            ("BadRequestException", "a malformed message id", lambda: self.get_status("a.b")),
+            ("BadRequestException", "a malformed channel", lambda: self.get_status(message, channel="arn:aws:x")),
+            ("BadRequestException", "a malformed bearer", lambda: self.get_status(message, by="alice")),
             ("BadRequestException", "an unknown flow", lambda: self.send(metadata='{"flow":{"outcome":"?"}}')),
             ("InvalidSignatureException", "a wrong secret", by(secret="wrong")),
             ("InvalidSignatureException", "another region", by(region="eu-central-1")),
@@ -217,11 +217,11 @@ class Peer:
 
 def refused(name, call, *arguments):
     try:
-        answer = call(*arguments)
+        response = call(*arguments)
     except Refused as refusal:
         equal(refusal.name, name)
     else:
-        raise AssertionError(f"returned {answer!r}, wanted {name}")
+        raise AssertionError(f"returned {response!r}, wanted {name}")
 
 
 def unsigned_bearer(at, message):
@@ -237,7 +237,7 @@ def unsigned_bearer(at, message):
 
     events.register(f"before-sign.{operation}", before_sign)
     events.register(f"before-send.{operation}", before_send)
-    Peer(Boto3, at).ask(message, client=boto)
+    Client(Boto3, at).get_status(message, client=boto)
 
 
 def broken_authorization(at, message):
@@ -249,36 +249,36 @@ def broken_authorization(at, message):
         request.headers["Authorization"] = whole.split(", Signature=")[0]
 
     boto.client.meta.events.register("before-send.chime-sdk-messaging.GetChannelMessageStatus", before_send)
-    Peer(Boto3, at).ask(message, client=boto)
+    Client(Boto3, at).get_status(message, client=boto)
 
 
 def agree(at, flow, user, token, status, problem=None):
     """The CLI and our endpoint report the same about one message from Alice."""
-    cli = Peer(AwsCli, at)
+    cli = Client(AwsCli, at)
     message = cli.send(**flow)["MessageId"]
     query = urllib.parse.urlencode({"channelArn": at.channel, "messageId": message})
     request = urllib.request.Request(
         f"{at.gateway}/message-status?{query}", headers={"authorization": f"Bearer {token}"}
     )
     try:
-        printed = cli.ask(message, by=user)
+        printed = cli.get_status(message, by=user)
     except Refused as refusal:
         printed = refusal.name
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            answered = response.status, json.load(response)
+            received = response.status, json.load(response)
     except urllib.error.HTTPError as error:
-        answered = error.code, json.load(error)
+        received = error.code, json.load(error)
 
     equal(printed, status)
     if problem:
-        code, body = answered
+        code, body = received
         equal((code, body["type"]), (404, f"urn:problem-type:message-status:{problem}"))
     else:
         ours = {"messageId": message, "status": printed["Value"]}
         if "Detail" in printed:
             ours["detail"] = printed["Detail"]
-        equal(answered, (200, ours))
+        equal(received, (200, ours))
 
 
 def main(javascript=None):
@@ -286,9 +286,9 @@ def main(javascript=None):
     checks = Checks("AWS CLI, boto3 and our endpoint")
     with local() as at:
         for kind in (Boto3, AwsCli):
-            Peer(kind, at).check(checks)
+            Client(kind, at).check(checks)
 
-        message = Peer(Boto3, at).send(outcome="PENDING")["MessageId"]
+        message = Client(Boto3, at).send(outcome="PENDING")["MessageId"]
         name = "InvalidSignatureException"
         checks.check(f"{name} for a bearer that is not signed", refused, name, unsigned_bearer, at, message)
         name = "IncompleteSignatureException"

@@ -312,8 +312,8 @@ class Stack:
             request.data = json.dumps(body).encode()
             request.add_header("content-type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=40) as answer:
-                return answer.status, answer.headers, answer.read().decode()
+            with urllib.request.urlopen(request, timeout=40) as response:
+                return response.status, response.headers, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read().decode()
 
@@ -352,7 +352,7 @@ class Scene:
         self.alice, self.stranger = User(aws, "alice"), User(aws, "stranger")
         self.sender, self.chime = Peer(Boto3, at), Boto3(at.chime, key=ACCOUNT)
         self.parameters = {"AppInstanceArn": at.app_instance, **self.api.parameters(self.alice.pool, self.alice.client)}
-        self.answers = []
+        self.responses = []
 
     def message(self, by=None, **flow):
         by = by or f"{self.at.app_instance}/user/{self.alice.id}"
@@ -362,9 +362,9 @@ class Scene:
         options = {"token": self.alice.token} | options
         if message:
             options |= {"channelArn": self.at.channel, "messageId": message}
-        answer = self.stack.call(**options)
-        self.answers.append(answer)
-        return answer
+        response = self.stack.call(**options)
+        self.responses.append(response)
+        return response
 
     # The life of a stack, in the order in which the checks run.
 
@@ -422,7 +422,7 @@ class Scene:
 
     def records(self):
         """One for each request that came through the authorizer, and no secret in any of them."""
-        expected = sum(status != 401 for status, _, _ in self.answers)
+        expected = sum(status != 401 for status, _, _ in self.responses)
 
         def written():
             records = [json.loads(line) for line in self.stack.log() if '"_aws"' in line]
@@ -431,8 +431,8 @@ class Scene:
         records = within(20, written)
         equal(len(records), expected)
         equal({record["message"] for record in records}, {"request"})
-        answered = sorted(status for status, _, _ in self.answers if status != 401)
-        equal(sorted(record["httpStatus"] for record in records), answered)
+        statuses = sorted(status for status, _, _ in self.responses if status != 401)
+        equal(sorted(record["httpStatus"] for record in records), statuses)
         log = "\n".join(self.stack.log())
         for secret in (self.alice.token, self.alice.id, self.at.channel, SECRET):
             if secret in log:

@@ -85,11 +85,11 @@ PROBLEMS = {400: "invalid-request", 401: "unauthenticated", 403: "identity-not-m
 
 
 def answered_as_promised(invoke, name, text, status):
-    event, answer = json.loads(text), invoke(text)
-    equal(answer.get("statusCode"), status)
-    headers = {key.lower(): value for key, value in (answer.get("headers") or {}).items()}
-    headers |= {key.lower(): value[0] for key, value in (answer.get("multiValueHeaders") or {}).items()}
-    body = answer.get("body") or ""
+    event, response = json.loads(text), invoke(text)
+    equal(response.get("statusCode"), status)
+    headers = {key.lower(): value for key, value in (response.get("headers") or {}).items()}
+    headers |= {key.lower(): value[0] for key, value in (response.get("multiValueHeaders") or {}).items()}
+    body = response.get("body") or ""
     method = event.get("httpMethod") or event["requestContext"]["http"]["method"]
 
     if method == "OPTIONS":
@@ -97,11 +97,11 @@ def answered_as_promised(invoke, name, text, status):
     elif method == "HEAD":
         equal(body, "")
     elif method == "POST":
-        asked = [message["messageId"] for message in json.loads(event["body"])["messages"]]
+        requested = [message["messageId"] for message in json.loads(event["body"])["messages"]]
         results = json.loads(body)["results"]
-        equal([result["messageId"] for result in results], asked)
+        equal([result["messageId"] for result in results], requested)
         # The fake Chime has the first one only.
-        equal(results[0], {"messageId": asked[0], "status": "SENT"})
+        equal(results[0], {"messageId": requested[0], "status": "SENT"})
         for result in results[1:]:
             equal(result["problem"]["type"], "urn:problem-type:message-status:message-not-found")
     elif status == 200:
@@ -132,9 +132,9 @@ def nothing_secret(at, log):
 
 def does_not_start(at, credentials):
     with emulator(at, credentials, "arn:aws:chime:nowhere") as (invoke, log):
-        answer = invoke("{}")
-        if "statusCode" in answer or not ({"emulator", "errorType"} & answer.keys()):
-            raise AssertionError(f"returned {answer!r}")
+        response = invoke("{}")
+        if "statusCode" in response or not ({"emulator", "errorType"} & response.keys()):
+            raise AssertionError(f"returned {response!r}")
         within(10, lambda: "APP_INSTANCE_USER_ARN" in log())
 
 
@@ -147,9 +147,9 @@ def beats_the_time_out(at, credentials):
             "CHIME_ATTEMPT_TIMEOUT_MS": "20000",
         }
         with emulator(at, credentials, f"{at.app_instance}/user/{{sub}}", **more) as (invoke, _):
-            answer = invoke((ROOT / "events/http-api-jwt.json").read_text())
-    equal(answer.get("statusCode"), 504)
-    equal(json.loads(answer["body"])["type"], "urn:problem-type:message-status:upstream-timeout")
+            response = invoke((ROOT / "events/http-api-jwt.json").read_text())
+    equal(response.get("statusCode"), 504)
+    equal(json.loads(response["body"])["type"], "urn:problem-type:message-status:upstream-timeout")
 
 
 def main():

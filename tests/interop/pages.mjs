@@ -40,9 +40,9 @@ await assert.rejects(page.waitForResult(gateway, asAlice, slow), { problem: "mes
 // Canceled, while it waits for the response and while it pauses.
 for (const wait of [20, 0]) {
   const controller = new AbortController();
-  const asked = page.waitForResult(gateway, asAlice, pending, { wait, signal: controller.signal });
+  const waiting = page.waitForResult(gateway, asAlice, pending, { wait, signal: controller.signal });
   setTimeout(() => controller.abort(), 300);
-  await assert.rejects(asked, { name: "AbortError" });
+  await assert.rejects(waiting, { name: "AbortError" });
 }
 const controller = new AbortController();
 await assert.rejects(page.waitForMinutes(0.005, gateway, asAlice, pending, controller), { name: "TimeoutError" });

@@ -12,10 +12,13 @@ async fn main() -> Result<(), Error> {
     let template = std::env::var("APP_INSTANCE_USER_ARN")?;
     let config = aws_config::load_from_env().await;
     let client = Client::new(&config);
-    run(service_fn(|request| answer(&client, &template, request))).await
+    run(service_fn(|request| {
+        respond_to(&client, &template, request)
+    }))
+    .await
 }
 
-async fn answer(
+async fn respond_to(
     client: &Client,
     template: &str,
     request: Request,
@@ -31,16 +34,16 @@ async fn answer(
             &json!({"error": "channelArn and messageId are required"}),
         );
     };
-    let answer = client
+    let output = client
         .get_channel_message_status()
         .chime_bearer(template.replace("{sub}", &sub))
         .channel_arn(channel)
         .message_id(message)
         .send()
         .await?;
-    let status = answer.status().and_then(|status| status.value());
+    let status = output.status().and_then(|status| status.value());
     let status = status.map(|value| value.as_str());
-    tracing::info!(status, "answered");
+    tracing::info!(status, "responded");
     respond(200, &json!({"messageId": message, "status": status}))
 }
 

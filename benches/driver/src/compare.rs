@@ -38,14 +38,14 @@ async fn round_of(binary: &Path, roots: Roots) -> Outcome<Value> {
     let function = chime.start(binary, &[]).await?;
     function.at_rest(1).await?;
     let started = function.cpu()?;
-    function.ask_usual().await?;
+    function.usual_request().await?;
     function.at_rest(2).await?;
     let first = function.cpu()?;
     let mut wall = Vec::with_capacity(FURTHER);
     for _ in 0..FURTHER {
-        let asked = Instant::now();
-        function.ask_usual().await?;
-        wall.push(asked.elapsed().as_micros());
+        let started = Instant::now();
+        function.usual_request().await?;
+        wall.push(started.elapsed().as_micros());
     }
     function.at_rest(2 + FURTHER).await?;
     let further = (function.cpu()? - first) / i64::try_from(FURTHER)?;

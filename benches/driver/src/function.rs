@@ -199,7 +199,7 @@ impl Function {
     }
 
     /// The body of a 200 response.
-    pub async fn ask(&self, event: String) -> Outcome<Value> {
+    pub async fn response_body(&self, event: String) -> Outcome<Value> {
         let response = self.any_response(event).await?;
         match (response["statusCode"].as_u64(), response["body"].as_str()) {
             (Some(200), Some(body)) => Ok(serde_json::from_str(body)?),
@@ -208,8 +208,8 @@ impl Function {
     }
 
     /// The usual request; checks the response.
-    pub async fn ask_usual(&self) -> Outcome<()> {
-        let body = self.ask(event()).await?;
+    pub async fn usual_request(&self) -> Outcome<()> {
+        let body = self.response_body(event()).await?;
         if body == json!({"messageId": MESSAGE, "status": "SENT"}) {
             Ok(())
         } else {

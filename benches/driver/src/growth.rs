@@ -49,17 +49,17 @@ async fn cost(
     }
     let function = chime.start(binary, &[]).await?;
     for _ in 0..BEFORE {
-        function.ask_usual().await?;
+        function.usual_request().await?;
     }
     for _ in 0..batches {
         batch(&function).await?;
     }
-    let asked = BEFORE + batches;
-    function.at_rest(asked + 1).await?;
+    let started = BEFORE + batches;
+    function.at_rest(started + 1).await?;
     chime.fake.forget_calls();
     let before = function.cpu()?;
     let requests = work(&function).await?;
-    function.at_rest(asked + 1 + requests).await?;
+    function.at_rest(started + 1 + requests).await?;
     let calls = chime.fake.calls_of(ApiOperation::GetChannelMessageStatus);
     Ok(json!({
         "requests": requests,
@@ -83,7 +83,7 @@ fn expect(status: &Value, wanted: &str) -> Outcome<()> {
 }
 
 async fn batch(function: &Function) -> Outcome<usize> {
-    let body = function.ask(post(USER, &ids(), "")?).await?;
+    let body = function.response_body(post(USER, &ids(), "")?).await?;
     let results = body["results"].as_array().ok_or("no results")?;
     results
         .iter()
@@ -93,7 +93,7 @@ async fn batch(function: &Function) -> Outcome<usize> {
 
 async fn singles(function: &Function) -> Outcome<usize> {
     for id in ids() {
-        let body = function.ask(get(USER, &id, "")?).await?;
+        let body = function.response_body(get(USER, &id, "")?).await?;
         expect(&body["status"], "SENT")?;
     }
     Ok(MANY)
@@ -101,7 +101,7 @@ async fn singles(function: &Function) -> Outcome<usize> {
 
 async fn wait(function: &Function) -> Outcome<usize> {
     let event = get(USER, "message-0", &format!("&wait={SECONDS}"))?;
-    expect(&function.ask(event).await?["status"], "PENDING")?;
+    expect(&function.response_body(event).await?["status"], "PENDING")?;
     Ok(1)
 }
 
@@ -109,7 +109,7 @@ async fn polls(function: &Function) -> Outcome<usize> {
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..=SECONDS {
         clock.tick().await;
-        let body = function.ask(get(USER, "message-0", "")?).await?;
+        let body = function.response_body(get(USER, "message-0", "")?).await?;
         expect(&body["status"], "PENDING")?;
     }
     Ok(SECONDS + 1)

@@ -81,7 +81,7 @@ pub async fn profile(binary: &Path, roots: Roots, responses: usize, file: &Path)
     let function = chime.start(&valgrind, &[]).await?;
     function.at_rest(1).await?;
     for _ in 0..responses {
-        function.ask_usual().await?;
+        function.usual_request().await?;
     }
     function.at_rest(1 + responses).await?;
     function.end().await

@@ -258,7 +258,9 @@ async fn waits(binary: &Path) -> Outcome<Value> {
         .await?;
     function.at_rest(MEASURED).await?;
     measure(&chime, async |user, message| {
-        let body = function.ask(get(user, message, "&wait=20")?).await?;
+        let body = function
+            .response_body(get(user, message, "&wait=20")?)
+            .await?;
         if body == json!({"messageId": message, "status": "SENT"}) {
             Ok(())
         } else {

@@ -30,7 +30,7 @@ async fn growth(binary: &Path, invocations: usize, trace_ids: TraceIds) -> Outco
         if number >= BEFORE && (number - BEFORE).is_multiple_of(invocations / 4) {
             readings.push(function.memory()?);
         }
-        function.ask_usual().await?;
+        function.usual_request().await?;
         // This process keeps the log and the calls. They do not count as the function's memory.
         if number.is_multiple_of(100) {
             function.forget_log();

@@ -49,18 +49,18 @@ pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Va
         return Err(format!("{most} calls, {most_in_a_second} in a second").into());
     }
     let ended_early = responses.iter().filter(|(_, early)| *early).count();
-    let answers: Vec<Duration> = responses.into_iter().map(|(took, _)| took).collect();
-    let waited: f64 = answers.iter().map(Duration::as_secs_f64).sum();
+    let durations: Vec<Duration> = responses.into_iter().map(|(took, _)| took).collect();
+    let waited: f64 = durations.iter().map(Duration::as_secs_f64).sum();
     Ok(json!({
         "waits": waits,
         "memory_mib": memory_mib,
-        "late": answers.iter().filter(|took| **took > LATE).count(),
+        "late": durations.iter().filter(|took| **took > LATE).count(),
         "idle_kib": idle_memory,
         "peak_kib": memory,
         "kib_for_each": (memory - idle_memory) as f64 / waits as f64,
         "cpu_us_for_each_second": cpu as f64 / 1000.0 / waited,
         "ended_early": ended_early,
-        "longest_s": answers.iter().max().map(Duration::as_secs_f64),
+        "longest_s": durations.iter().max().map(Duration::as_secs_f64),
         "most_calls": most,
         "most_calls_in_a_second": most_in_a_second,
     }))
@@ -90,10 +90,10 @@ async fn one(
         FlowOutcome::Pending
     };
     chime.put_message(&message, &sub, outcome);
-    let asked = Instant::now();
+    let started = Instant::now();
     let rest = format!("&wait={}", WAIT.as_secs());
-    let body = function.ask(get(&sub, &message, &rest)?).await?;
-    let took = asked.elapsed();
+    let body = function.response_body(get(&sub, &message, &rest)?).await?;
+    let took = started.elapsed();
     let right = if is_decided {
         json!({"messageId": message, "status": "FAILED", "detail": detail})
     } else {

@@ -62,7 +62,7 @@ fn respond(signer: &Signer, chime: &mut Chime, event: &[u8]) -> Outcome<String> 
     let status = text(&body["Status"]["Value"])?;
     println!(
         "{}",
-        json!({"level": "INFO", "message": "answered", "status": status})
+        json!({"level": "INFO", "message": "responded", "status": status})
     );
     let body = json!({"messageId": message, "status": status}).to_string();
     let headers = json!({"content-type": "application/json", "cache-control": "no-store"});

@@ -344,11 +344,11 @@ impl Bearer<'_> {
 
     /// The members that identify a message in responses.
     fn message_json(&self, message_id: &str) -> Value {
-        let mut answer = json!({ "ChannelArn": self.channel_arn, "MessageId": message_id });
+        let mut response = json!({ "ChannelArn": self.channel_arn, "MessageId": message_id });
         if let Some(id) = self.sub_channel_id {
-            answer["SubChannelId"] = id.into();
+            response["SubChannelId"] = id.into();
         }
-        answer
+        response
     }
 }
 
@@ -402,26 +402,26 @@ impl Service {
     async fn serve(self: Arc<Self>, request: HttpRequest, secure: bool) -> ObservedReply {
         let request_id = request_id();
         let origin = request.header("origin").map(String::from);
-        let finish = |answer: HttpResponse| {
-            let answer = cors::allow(origin.as_deref(), answer);
-            complete(answer, &request_id, self.now())
+        let finish = |response: HttpResponse| {
+            let response = cors::allow(origin.as_deref(), response);
+            complete(response, &request_id, self.now())
         };
         let is_warm_up = request.target == "/" && request.header("authorization").is_none();
         if is_warm_up && (request.method == "GET" || request.method == "HEAD") {
             self.state().warm_ups += 1;
-            return finish(ServiceError::unknown_operation().answer()).into();
+            return finish(ServiceError::unknown_operation().response()).into();
         }
         if request.method == "GET" && request.path() == "/connect" {
             return session::connect(&self, &request);
         }
-        let unrecorded = cors::preflight(&request).or_else(|| control::answer(&self, &request));
-        if let Some(answer) = unrecorded {
-            return finish(answer).into();
+        let unrecorded = cors::preflight(&request).or_else(|| control::respond(&self, &request));
+        if let Some(response) = unrecorded {
+            return finish(response).into();
         }
         let target = RequestTarget::read(&request);
         let mut in_flight = InFlight::record(&self, &request, &target, secure, &request_id);
         let reply = match self.reject_early(&request, &target) {
-            Some(service_error) => WireReply::Respond(service_error.answer()),
+            Some(service_error) => WireReply::Respond(service_error.response()),
             None => {
                 let fault = self.fault(&target);
                 let (delay, fault) = fault.delay();
@@ -429,8 +429,8 @@ impl Service {
                     tokio::time::sleep(delay).await;
                 }
                 fault.reply(|| {
-                    let answered = self.operate(&request, &target);
-                    answered.unwrap_or_else(|service_error| service_error.answer())
+                    let response = self.operate(&request, &target);
+                    response.unwrap_or_else(|service_error| service_error.response())
                 })
             }
         };
@@ -477,7 +477,7 @@ impl Service {
         if target.operation == ApiOperation::GetMessagingSessionEndpoint {
             // The WebSocket is on the port of the request.
             let url = request.header("host");
-            return Ok(json_answer(200, &json!({ "Endpoint": { "Url": url } })));
+            return Ok(json_response(200, &json!({ "Endpoint": { "Url": url } })));
         }
 
         // 1. The caller is a known user.
@@ -534,17 +534,17 @@ impl Service {
     }
 }
 
-fn json_answer(status: u16, body: &Value) -> HttpResponse {
+fn json_response(status: u16, body: &Value) -> HttpResponse {
     HttpResponse::new(status, "application/json", body.to_string())
 }
 
 /// Adds the headers of every AWS response. SDKs correct their clock by the date.
-fn complete(answer: HttpResponse, request_id: &str, now: OffsetDateTime) -> HttpResponse {
+fn complete(response: HttpResponse, request_id: &str, now: OffsetDateTime) -> HttpResponse {
     let format = format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
     let date = now.format(format).unwrap_or_default();
-    answer
+    response
         .with("x-amzn-RequestId", request_id)
         .with("date", &date)
 }

@@ -197,7 +197,7 @@ impl Fault {
     pub(crate) fn reply(self, correct: impl FnOnce() -> HttpResponse) -> WireReply {
         match self {
             Fault::Pass | Fault::Latency(_) | Fault::After(..) => WireReply::Respond(correct()),
-            Fault::Error(service_error) => WireReply::Respond(service_error.answer()),
+            Fault::Error(service_error) => WireReply::Respond(service_error.response()),
             Fault::Body {
                 status,
                 headers,
@@ -216,14 +216,14 @@ impl Fault {
             Fault::Hang => WireReply::Hang,
             Fault::Raw(bytes) => WireReply::Raw(bytes),
             Fault::LengthTooLong => {
-                let answer = correct();
-                let length = answer.body.len() + 10;
-                WireReply::ContentLength(answer, length)
+                let response = correct();
+                let length = response.body.len() + 10;
+                WireReply::ContentLength(response, length)
             }
             Fault::LengthTooShort => {
-                let answer = correct();
-                let length = answer.body.len().saturating_sub(10);
-                WireReply::ContentLength(answer, length)
+                let response = correct();
+                let length = response.body.len().saturating_sub(10);
+                WireReply::ContentLength(response, length)
             }
             Fault::CloseAfter => WireReply::CloseAfter(correct()),
         }

@@ -117,15 +117,15 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// A response with a `content-type`, unless that is empty, and a body.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> HttpResponse {
-        let answer = HttpResponse {
+        let response = HttpResponse {
             status,
             headers: Vec::new(),
             body: body.into(),
         };
         if content_type.is_empty() {
-            answer
+            response
         } else {
-            answer.with("content-type", content_type)
+            response.with("content-type", content_type)
         }
     }
 
@@ -172,12 +172,12 @@ impl WireReply {
     /// The status, if the client gets a complete head.
     pub fn status(&self) -> Option<u16> {
         match self {
-            WireReply::Respond(answer)
-            | WireReply::ResetInBody(answer)
-            | WireReply::StallInBody(answer)
-            | WireReply::Drip(answer, _)
-            | WireReply::ContentLength(answer, _)
-            | WireReply::CloseAfter(answer) => Some(answer.status),
+            WireReply::Respond(response)
+            | WireReply::ResetInBody(response)
+            | WireReply::StallInBody(response)
+            | WireReply::Drip(response, _)
+            | WireReply::ContentLength(response, _)
+            | WireReply::CloseAfter(response) => Some(response.status),
             WireReply::After(_, reply) => reply.status(),
             WireReply::Close
             | WireReply::Reset
@@ -191,26 +191,26 @@ impl WireReply {
     #[must_use]
     pub fn map_answer(self, change: &dyn Fn(HttpResponse) -> HttpResponse) -> WireReply {
         match self {
-            WireReply::Respond(answer) => WireReply::Respond(change(answer)),
+            WireReply::Respond(response) => WireReply::Respond(change(response)),
             WireReply::After(delay, reply) => {
                 WireReply::After(delay, Box::new(reply.map_answer(change)))
             }
-            WireReply::ResetInHead(answer) => WireReply::ResetInHead(change(answer)),
-            WireReply::ResetInBody(answer) => WireReply::ResetInBody(change(answer)),
-            WireReply::StallInBody(answer) => WireReply::StallInBody(change(answer)),
-            WireReply::Drip(answer, every) => WireReply::Drip(change(answer), every),
-            WireReply::ContentLength(answer, length) => {
-                WireReply::ContentLength(change(answer), length)
+            WireReply::ResetInHead(response) => WireReply::ResetInHead(change(response)),
+            WireReply::ResetInBody(response) => WireReply::ResetInBody(change(response)),
+            WireReply::StallInBody(response) => WireReply::StallInBody(change(response)),
+            WireReply::Drip(response, every) => WireReply::Drip(change(response), every),
+            WireReply::ContentLength(response, length) => {
+                WireReply::ContentLength(change(response), length)
             }
-            WireReply::CloseAfter(answer) => WireReply::CloseAfter(change(answer)),
+            WireReply::CloseAfter(response) => WireReply::CloseAfter(change(response)),
             WireReply::Close | WireReply::Reset | WireReply::Hang | WireReply::Raw(_) => self,
         }
     }
 }
 
 impl From<HttpResponse> for WireReply {
-    fn from(answer: HttpResponse) -> WireReply {
-        WireReply::Respond(answer)
+    fn from(response: HttpResponse) -> WireReply {
+        WireReply::Respond(response)
     }
 }
 
@@ -259,8 +259,8 @@ impl From<WireReply> for ObservedReply {
 }
 
 impl From<HttpResponse> for ObservedReply {
-    fn from(answer: HttpResponse) -> ObservedReply {
-        WireReply::Respond(answer).into()
+    fn from(response: HttpResponse) -> ObservedReply {
+        WireReply::Respond(response).into()
     }
 }
 
@@ -479,12 +479,12 @@ where
         let (request, last) = match connection.read_request(id).await {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let answer = HttpResponse::new(400, "text/plain", error.to_string());
+                let response = HttpResponse::new(400, "text/plain", error.to_string());
                 connection
                     .wire
-                    .write_all(&head(&answer, true, None))
+                    .write_all(&head(&response, true, None))
                     .await?;
-                connection.wire.write_all(&answer.body).await?;
+                connection.wire.write_all(&response.body).await?;
                 return connection.wire.shutdown().await;
             }
             Err(error) => return Err(error),
@@ -684,8 +684,8 @@ impl<W: WireStream> Connection<W> {
             reply = *then;
         }
         match reply {
-            WireReply::Respond(answer) => {
-                let bytes = full_response(&answer, last, without_body, None);
+            WireReply::Respond(response) => {
+                let bytes = full_response(&response, last, without_body, None);
                 self.write(&bytes, &mut observer).await?;
                 if last {
                     self.wire.shutdown().await?;
@@ -703,28 +703,28 @@ impl<W: WireStream> Connection<W> {
                 notify_observer(&mut observer);
                 self.reset()
             }
-            WireReply::ResetInHead(answer) => {
-                let bytes = head(&answer, last, None);
+            WireReply::ResetInHead(response) => {
+                let bytes = head(&response, last, None);
                 self.write(&bytes[..bytes.len() / 2], &mut observer).await?;
                 sleep(BEFORE_RESET).await;
                 self.reset()
             }
-            WireReply::ResetInBody(answer) => {
-                let bytes = full_response(&answer, last, without_body, None);
-                let sent = bytes.len() - answer.body.len().div_ceil(2);
+            WireReply::ResetInBody(response) => {
+                let bytes = full_response(&response, last, without_body, None);
+                let sent = bytes.len() - response.body.len().div_ceil(2);
                 self.write(&bytes[..sent], &mut observer).await?;
                 sleep(BEFORE_RESET).await;
                 self.reset()
             }
-            WireReply::StallInBody(answer) => {
-                let bytes = full_response(&answer, last, without_body, None);
-                let sent = bytes.len() - answer.body.len().div_ceil(2);
+            WireReply::StallInBody(response) => {
+                let bytes = full_response(&response, last, without_body, None);
+                let sent = bytes.len() - response.body.len().div_ceil(2);
                 self.write(&bytes[..sent], &mut None).await?;
                 self.wait_until_left().await;
                 Ok(AfterReply::End)
             }
-            WireReply::Drip(answer, every) => {
-                let bytes = full_response(&answer, last, without_body, None);
+            WireReply::Drip(response, every) => {
+                let bytes = full_response(&response, last, without_body, None);
                 for (at, byte) in bytes.iter().enumerate() {
                     if !self.pause(every).await {
                         return Ok(AfterReply::End);
@@ -750,17 +750,17 @@ impl<W: WireStream> Connection<W> {
                 self.wire.shutdown().await?;
                 Ok(AfterReply::End)
             }
-            WireReply::ContentLength(answer, length) => {
-                let bytes = full_response(&answer, last, without_body, Some(length));
+            WireReply::ContentLength(response, length) => {
+                let bytes = full_response(&response, last, without_body, Some(length));
                 self.write(&bytes, &mut observer).await?;
-                if last || length > answer.body.len() {
+                if last || length > response.body.len() {
                     self.wire.shutdown().await?;
                     return Ok(AfterReply::End);
                 }
                 Ok(AfterReply::Keep)
             }
-            WireReply::CloseAfter(answer) => {
-                let bytes = full_response(&answer, last, without_body, None);
+            WireReply::CloseAfter(response) => {
+                let bytes = full_response(&response, last, without_body, None);
                 self.write(&bytes, &mut observer).await?;
                 self.wire.shutdown().await?;
                 Ok(AfterReply::End)
@@ -795,18 +795,18 @@ fn notify_observer(observer: &mut Option<Box<dyn ReplyObserver>>) {
 }
 
 /// Status line and headers, with the body's own length or another one.
-fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
+fn head(response: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
     let mut text = format!(
         "HTTP/1.1 {} {}\r\n",
-        answer.status,
-        reason_phrase(answer.status)
+        response.status,
+        reason_phrase(response.status)
     );
-    for (name, value) in &answer.headers {
+    for (name, value) in &response.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     // These never have a body, and a length would announce one.
-    if !matches!(answer.status, 101 | 204 | 304) {
-        let length = length.unwrap_or(answer.body.len());
+    if !matches!(response.status, 101 | 204 | 304) {
+        let length = length.unwrap_or(response.body.len());
         text.push_str(&format!("content-length: {length}\r\n"));
     }
     if last {
@@ -817,14 +817,14 @@ fn head(answer: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
 }
 
 fn full_response(
-    answer: &HttpResponse,
+    response: &HttpResponse,
     last: bool,
     without_body: bool,
     length: Option<usize>,
 ) -> Vec<u8> {
-    let mut bytes = head(answer, last, length);
-    if !without_body && answer.status != 204 && answer.status != 304 {
-        bytes.extend_from_slice(&answer.body);
+    let mut bytes = head(response, last, length);
+    if !without_body && response.status != 204 && response.status != 304 {
+        bytes.extend_from_slice(&response.body);
     }
     bytes
 }

@@ -106,7 +106,7 @@ impl FakeLambda {
             let runtime_api = Arc::clone(&runtime_api);
             move |request| {
                 let runtime_api = Arc::clone(&runtime_api);
-                async move { runtime_api.answer(request).await }
+                async move { runtime_api.respond(request).await }
             }
         })
         .await?;
@@ -284,7 +284,7 @@ impl FakeLambda {
 }
 
 impl RuntimeApi {
-    async fn answer(&self, request: HttpRequest) -> WireReply {
+    async fn respond(&self, request: HttpRequest) -> WireReply {
         let path = request
             .path()
             .strip_prefix(PREFIX)

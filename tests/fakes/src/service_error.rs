@@ -115,7 +115,7 @@ impl ServiceError {
     }
 
     /// The HTTP response.
-    pub fn answer(&self) -> HttpResponse {
+    pub fn response(&self) -> HttpResponse {
         let Some(name) = &self.name else {
             let body = json!({ "Message": self.message }).to_string();
             return HttpResponse::new(self.status, "application/json", body);
@@ -147,12 +147,12 @@ mod tests {
 
     #[test]
     fn the_header_names_the_exception_and_the_body_its_code() {
-        let answer = ServiceError::throttled("arn:who").answer();
-        assert_eq!(answer.status, 429);
+        let response = ServiceError::throttled("arn:who").response();
+        assert_eq!(response.status, 429);
         let name = ("x-amzn-ErrorType", "ThrottledClientException");
-        assert!(answer.headers.contains(&(name.0.into(), name.1.into())));
+        assert!(response.headers.contains(&(name.0.into(), name.1.into())));
         assert_eq!(
-            String::from_utf8(answer.body).unwrap(),
+            String::from_utf8(response.body).unwrap(),
             r#"{"Code":"Throttled","Message":"Rate exceeded for arn:who"}"#
         );
     }
@@ -164,8 +164,8 @@ mod tests {
             name: None,
             message: "text".into(),
         };
-        let answer = service_error.answer();
-        assert_eq!(answer.headers.len(), 1, "only the content type");
-        assert_eq!(answer.body, br#"{"Message":"text"}"#);
+        let response = service_error.response();
+        assert_eq!(response.headers.len(), 1, "only the content type");
+        assert_eq!(response.body, br#"{"Message":"text"}"#);
     }
 }

@@ -15,7 +15,7 @@ use super::Service;
 use crate::http::{HttpRequest, HttpResponse};
 
 /// The response to a control request: 204, or 400 if it has no effect. `None` for any other request.
-pub(super) fn answer(service: &Service, request: &HttpRequest) -> Option<HttpResponse> {
+pub(super) fn respond(service: &Service, request: &HttpRequest) -> Option<HttpResponse> {
     let action = request.path().strip_prefix("/test/")?;
     let done = request.method == "POST" && perform(service, action, &request.body).is_some();
     let status = if done { 204 } else { 400 };

@@ -14,12 +14,12 @@ pub(super) fn preflight(request: &HttpRequest) -> Option<HttpResponse> {
 }
 
 /// Lets a page read the response. Requests without an origin are not from pages, and need no headers.
-pub(super) fn allow(origin: Option<&str>, answer: HttpResponse) -> HttpResponse {
+pub(super) fn allow(origin: Option<&str>, response: HttpResponse) -> HttpResponse {
     if origin.is_none() {
-        return answer;
+        return response;
     }
     let exposed = "x-amzn-RequestId, x-amzn-ErrorType, date";
-    answer
+    response
         .with("access-control-allow-origin", "*")
         .with("access-control-expose-headers", exposed)
 }

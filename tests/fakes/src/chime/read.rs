@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::message::{StoredMessage, Timestamps, status_json};
-use super::{Bearer, Service, json_answer};
+use super::{Bearer, Service, json_response};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::service_error::ServiceError;
 use crate::sigv4::query_parameters;
@@ -31,7 +31,7 @@ impl Service {
             return Err(ServiceError::not_found(message_id, caller.channel_arn));
         }
         let status = status_json(&stored.status(now));
-        Ok(json_answer(200, &json!({ "Status": status })))
+        Ok(json_response(200, &json!({ "Status": status })))
     }
 
     pub(super) fn get(
@@ -46,7 +46,7 @@ impl Service {
             .take_if(|stored| stored.listed_for(caller.bearer, now))
             .ok_or_else(|| ServiceError::not_found(message_id, caller.channel_arn))?;
         let message = stored.channel_message(Timestamps::Epoch, now);
-        Ok(json_answer(200, &json!({ "ChannelMessage": message })))
+        Ok(json_response(200, &json!({ "ChannelMessage": message })))
     }
 
     pub(super) fn list(
@@ -95,14 +95,14 @@ impl Service {
             .take(most)
             .map(|stored| stored.summary(Timestamps::Epoch, now))
             .collect();
-        let mut answer = json!({ "ChannelArn": caller.channel_arn, "ChannelMessages": page });
+        let mut response = json!({ "ChannelArn": caller.channel_arn, "ChannelMessages": page });
         let next = first.saturating_add(most);
         if next < messages.len() {
-            answer["NextToken"] = next.to_string().into();
+            response["NextToken"] = next.to_string().into();
         }
         if let Some(id) = caller.sub_channel_id {
-            answer["SubChannelId"] = id.into();
+            response["SubChannelId"] = id.into();
         }
-        Ok(json_answer(200, &answer))
+        Ok(json_response(200, &response))
     }
 }

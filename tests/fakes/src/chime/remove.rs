@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Bearer, Service, json_answer};
+use super::{Bearer, Service, json_response};
 use crate::http::HttpResponse;
 use crate::service_error::ServiceError;
 
@@ -19,7 +19,7 @@ impl Service {
             .own_message(&mut state, message_id, now)?
             .redact(clock);
         state.announce_removal(caller.channel_arn, message_id, "REDACT", now);
-        Ok(json_answer(200, &caller.message_json(message_id)))
+        Ok(json_response(200, &caller.message_json(message_id)))
     }
 
     pub(super) fn delete(

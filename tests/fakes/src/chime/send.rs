@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::message::status_json;
-use super::{Bearer, Service, json_answer};
+use super::{Bearer, Service, json_response};
 use crate::flow::{FlowOutcome, Message};
 use crate::http::HttpResponse;
 use crate::service_error::ServiceError;
@@ -49,9 +49,9 @@ impl Service {
             }
         };
         let status = outcome.at(now, now);
-        let mut answer = caller.message_json(&message_id);
-        answer["Status"] = json!({ "Value": status.value });
-        Ok(json_answer(201, &answer))
+        let mut response = caller.message_json(&message_id);
+        response["Status"] = json!({ "Value": status.value });
+        Ok(json_response(201, &response))
     }
 
     pub(super) fn update(
@@ -70,9 +70,9 @@ impl Service {
         let status = status_json(&stored.status(now));
         state.announce_change(caller.channel_arn, message_id, now);
         self.announce_later(caller.channel_arn, message_id, &outcome);
-        let mut answer = caller.message_json(message_id);
-        answer["Status"] = status;
-        Ok(json_answer(200, &answer))
+        let mut response = caller.message_json(message_id);
+        response["Status"] = status;
+        Ok(json_response(200, &response))
     }
 
     /// The outcome that the metadata of a message chooses, or the usual one.
