@@ -305,7 +305,8 @@ impl<'e> AuthContext<'e> {
         {
             return Err(AMBIGUOUS);
         }
-        // Without an authorizer, gateways send no object, an empty one, or one whose members are null.
+        // Without an authorizer, gateways send no object, or one whose members are null. An empty
+        // object is ambiguous, so it is refused even if the request is signed.
         let context = match authorizer {
             Some(authorizer) => Some(authorizer.as_object().ok_or(NO_AUTHORIZER)?),
             None => None,

@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_rate_leaves_two_fifths_of_the_quota_in_every_region() {
+    fn the_default_rate_leaves_two_fifths_or_more_of_every_quota() {
         for (region, rate) in [("us-east-1", 5), ("eu-central-1", 3), ("us-west-2", 3)] {
             let pattern = PATTERN.replace("eu-central-1", region);
             let config = read(&[("APP_INSTANCE_USER_ARN", &pattern)]).expect("complete");

@@ -82,16 +82,17 @@ pub(crate) struct RetryPolicy {
 pub(crate) struct Wait {
     /// When the wait expires.
     pub(crate) expires_at: Instant,
-    /// Whether one decided message ends the wait, as soon as each message was called once.
+    /// Whether one decided message ends the wait, after one call about each message.
     pub(crate) ends_with_first: bool,
 }
 
 /// The result for one message.
 pub(crate) struct Polled<T> {
     /// The first of these that exists:
-    /// 1. the last status of this message;
-    /// 2. the last failure of this message;
-    /// 3. the failure that ended the request before this message had a result.
+    /// 1. the final result of this message;
+    /// 2. its pending status;
+    /// 3. its last failure;
+    /// 4. the failure that ended the request before this message had a result.
     ///
     /// `None` if there was no time for a result.
     pub(crate) result: Option<T>,
@@ -213,12 +214,14 @@ impl<T: Clone> Scheduler<T> {
                 self.early_end.record_first_call();
             }
             let (Some(result), Some(class)) = (result, class) else {
+                self.early_end.record_end();
                 if message.failures.is_over() {
                     self.early_end.record_hanging_call();
                 }
                 break;
             };
             self.early_end.record_result(&result, class);
+            self.early_end.record_end();
             let Some(pause) = message.record(result, class) else {
                 break;
             };

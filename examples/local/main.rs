@@ -159,6 +159,7 @@ fn origins(page: u16) -> String {
     let ours = format!("http://127.0.0.1:{page},http://localhost:{page}");
     match std::env::var("ALLOWED_ORIGINS") {
         Ok(wanted) if wanted.trim() == "*" => wanted,
+        Ok(wanted) if wanted.trim().is_empty() => ours,
         Ok(wanted) => format!("{ours},{wanted}"),
         Err(_) => ours,
     }
@@ -170,9 +171,10 @@ fn variable(name: &str, origins: &str) -> Option<OsString> {
         "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),
         "AWS_CA_BUNDLE" => Some("the fake Chime's own".into()),
         "ALLOWED_ORIGINS" => Some(origins.into()),
-        "MAX_WAIT_SECONDS" | "CHIME_CONNECT_TIMEOUT_MS" | "CHIME_ATTEMPT_TIMEOUT_MS" => {
-            std::env::var_os(name)
-        }
+        "MAX_WAIT_SECONDS"
+        | "CHIME_CALLS_PER_SECOND"
+        | "CHIME_CONNECT_TIMEOUT_MS"
+        | "CHIME_ATTEMPT_TIMEOUT_MS" => std::env::var_os(name),
         _ => None,
     }
 }

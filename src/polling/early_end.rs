@@ -5,7 +5,7 @@
 //! | three failed calls in a row | batch without a wait | the deadline |
 //! | three failed calls in a row | wait | `GRACE` after the failure |
 //! | no usable response for `MAX_FAILING_TIME` | wait | the end of that time |
-//! | the first decision, once each message was called | wait with `until=any` | `GRACE` after the decision |
+//! | the first decision, after one call about each message | wait with `until=any` | `GRACE` after the decision |
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,8 +38,18 @@ struct Progress<T> {
 #[derive(Clone, Copy, Default)]
 struct Limits {
     end: Option<End>,
-    /// The start of the first call since the last usable response, while the request waits.
-    silent_since: Option<Instant>,
+    silence: Silence,
+}
+
+/// The time without a usable response, while calls of a wait are in flight. Pauses between calls and the
+/// delay by the rate limiter do not count.
+#[derive(Clone, Copy, Default)]
+struct Silence {
+    in_flight: usize,
+    /// Since when calls are in flight, or since the last usable response.
+    since: Option<Instant>,
+    /// Silence before that.
+    before: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -107,7 +117,30 @@ impl<T: Clone> EarlyEnd<T> {
 
     /// Records the start of a call of a wait.
     pub(super) fn record_start(&self) {
-        self.set_silent_since(|since| Some(since.unwrap_or_else(Instant::now)));
+        self.change_silence(|silence| {
+            silence.in_flight = silence.in_flight.saturating_add(1);
+            silence.since.get_or_insert_with(Instant::now);
+        });
+    }
+
+    /// Records the end of a call of a wait, with or without a result.
+    pub(super) fn record_end(&self) {
+        self.change_silence(|silence| {
+            silence.in_flight = silence.in_flight.saturating_sub(1);
+            if silence.in_flight == 0
+                && let Some(since) = silence.since.take()
+            {
+                silence.before = silence.before.saturating_add(since.elapsed());
+            }
+        });
+        // Messages that wait for the rate limiter also end.
+        let is_over = self.limits.borrow().silence.before >= MAX_FAILING_TIME;
+        if is_over {
+            self.end_with(End {
+                at: Instant::now(),
+                may_call: false,
+            });
+        }
     }
 
     /// Records the result of a call.
@@ -116,12 +149,15 @@ impl<T: Clone> EarlyEnd<T> {
         if class.is_failure() {
             progress.record_failure(Some(result.clone()));
         } else if class != RetryClass::Reconnect {
-            // Calls in flight may still succeed after the request has failed.
+            // After the end, messages without a result still need it.
             if self.limits.borrow().end.is_none() {
                 progress.last_failure = None;
             }
             progress.failures_in_a_row = 0;
-            self.set_silent_since(|_| None);
+            self.change_silence(|silence| {
+                silence.before = Duration::ZERO;
+                silence.since = (silence.in_flight > 0).then(Instant::now);
+            });
         }
         if class == RetryClass::Final {
             progress.first_decision.get_or_insert_with(Instant::now);
@@ -183,13 +219,9 @@ impl<T: Clone> EarlyEnd<T> {
         });
     }
 
-    fn set_silent_since(&self, change: impl FnOnce(Option<Instant>) -> Option<Instant>) {
-        self.limits.send_if_modified(|limits| {
-            let since = change(limits.silent_since);
-            let is_new = since != limits.silent_since;
-            limits.silent_since = since;
-            is_new
-        });
+    fn change_silence(&self, change: impl FnOnce(&mut Silence)) {
+        self.limits
+            .send_modify(|limits| change(&mut limits.silence));
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress<T>> {
@@ -208,9 +240,8 @@ impl Limits {
     /// The earliest of `limit` and these times.
     fn at(&self, limit: Instant) -> Instant {
         let end = self.end.map(|end| end.at);
-        let silence = self
-            .silent_since
-            .map(|since| later(since, MAX_FAILING_TIME));
+        let left = MAX_FAILING_TIME.saturating_sub(self.silence.before);
+        let silence = self.silence.since.map(|since| later(since, left));
         [end, silence]
             .into_iter()
             .flatten()

@@ -226,6 +226,34 @@ fn dead_connections_do_not_end_a_batch_or_a_wait() {
 }
 
 #[test]
+fn a_wait_reconnects_after_dead_connections_at_every_rate() {
+    for rate in 1..=6 {
+        on_a_paused_clock(async {
+            let timeout = Duration::from_secs(2);
+            // As many connections are dead as calls can be in flight.
+            let scripts = vec![vec![(timeout, Reconnect), (QUICK, Final)]; rate.min(4)];
+            let outcome = run_at(rate, batch(Some(20)), &scripts).await;
+            let results = outcome.results.iter();
+            assert!(
+                results.clone().all(|polled| polled.result == Some(Final)),
+                "{rate}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_single_timeout_does_not_end_a_wait_at_any_rate() {
+    for rate in 1..=6 {
+        on_a_paused_clock(async {
+            let calls = vec![(Duration::from_secs(2), RetryLater), (QUICK, Final)];
+            let outcome = run_at(rate, policy(Some(20)), &[calls]).await;
+            assert_eq!(outcome.single(), (Some(Final), 2), "{rate}");
+        });
+    }
+}
+
+#[test]
 fn a_success_resets_the_count_of_failures_in_a_batch() {
     on_a_paused_clock(async {
         let good = script(QUICK, &[Final]);
@@ -475,7 +503,7 @@ fn until_any_expires_like_every_wait() {
 }
 
 #[test]
-fn a_wait_does_not_cut_the_first_call_short_but_every_later_one() {
+fn an_expired_wait_cuts_every_call_but_the_first() {
     on_a_paused_clock(async {
         let slow = Duration::from_millis(1800);
         let outcome = run_one(policy(Some(1)), slow, &[Pending]).await;

@@ -139,7 +139,7 @@ async fn a_whole_number_is_a_valid_claim_value() {
 }
 
 #[tokio::test]
-async fn events_without_an_authorizer_context_are_unauthenticated() {
+async fn events_without_exactly_one_identity_get_a_401() {
     let env = TestEnv::new().await;
     let mut refused = Vec::new();
     for authorizer in [
@@ -257,7 +257,7 @@ async fn a_duplicate_name_in_the_authorizer_context_is_rejected() {
 
 #[tokio::test]
 async fn guest_cognito_identities_are_unauthenticated() {
-    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("userId"))]).await;
+    let env = TestEnv::with(&[("APP_INSTANCE_USER_ARN", &user_pattern("cognitoIdentityId"))]).await;
     for amr in [
         json!(null),
         json!([]),

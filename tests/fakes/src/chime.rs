@@ -190,7 +190,7 @@ impl FakeChime {
         self.service.state().script = faults.into();
     }
 
-    /// The fault of every GetChannelMessageStatus without another one.
+    /// Fault of each read of a message without a scripted one.
     pub fn always(&self, fault: Option<Fault>) {
         self.service.state().always = fault;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::http::{HttpResponse, WireReply};
 use crate::service_error::ServiceError;
 
-/// The resource in the texts of faults that do not quote the request.
+/// ARNs in the texts of faults that do not quote the request.
 const SOMEONE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone";
 const SOMEWHERE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/somewhere";
 

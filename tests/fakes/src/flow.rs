@@ -123,7 +123,7 @@ pub struct Message {
 pub(crate) struct FlowStatus {
     pub(crate) value: String,
     pub(crate) detail: Option<String>,
-    /// Whether the flow decided after a time. Chime then deletes a denied message.
+    /// Whether it was pending before. Chime then deletes a denied message.
     pub(crate) by_flow: bool,
 }
 
