@@ -13,9 +13,9 @@ fun send(gateway: String, token: String, query: String): String {
     return connection.inputStream.bufferedReader().readText()
 }
 
-fun refused(problem: String?, status: Int, ask: () -> Unit): MessageStatusException {
+fun refused(problem: String?, status: Int, call: () -> Unit): MessageStatusException {
     val refusal = try {
-        ask()
+        call()
         null
     } catch (refusal: MessageStatusException) {
         refusal

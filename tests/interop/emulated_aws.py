@@ -30,7 +30,7 @@ from botocore.exceptions import ClientError
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
 from harness import ROOT, SECRET, Checks, enter_environment, environment, equal, free_port, local, process, within
-from check import Boto3, Peer
+from check import Boto3, Client
 
 REGION, ACCOUNT, STACK = "us-east-1", "111122223333", "message-status"
 FUNCTION = "MessageStatusFunction"
@@ -350,7 +350,7 @@ class Scene:
         (folder / name).write_text(yaml_dump(template))
         self.stack = Stack(aws, folder, name, self.api)
         self.alice, self.stranger = User(aws, "alice"), User(aws, "stranger")
-        self.sender, self.chime = Peer(Boto3, at), Boto3(at.chime, key=ACCOUNT)
+        self.sender, self.chime = Client(Boto3, at), Boto3(at.chime, key=ACCOUNT)
         self.parameters = {"AppInstanceArn": at.app_instance, **self.api.parameters(self.alice.pool, self.alice.client)}
         self.responses = []
 

@@ -20,7 +20,7 @@ import urllib.request
 import samcli
 
 from harness import KEY, ROOT, SECRET, Checks, enter_environment, environment, equal, free_port, local, process, within
-from check import Boto3, Peer
+from check import Boto3, Client
 
 BUILT = ROOT / "target/lambda/chime-message-status/bootstrap"
 BOOTSTRAP = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else BUILT
@@ -159,7 +159,7 @@ def main():
     with local() as at, tempfile.TemporaryDirectory() as directory:
         credentials = pathlib.Path(directory) / "credentials"
         credentials.write_text(f"[default]\naws_access_key_id={KEY}\naws_secret_access_key={SECRET}\n")
-        sender = Peer(Boto3, at)
+        sender = Client(Boto3, at)
         for template in sorted({template for _, template, _ in promised()}):
             with emulator(at, credentials, f"{at.app_instance}/user/{template}") as (invoke, log):
                 for name, _, status in (row for row in promised() if row[1] == template):
