@@ -160,14 +160,14 @@ impl RequestContext<'_> {
             max_attempts: self.app.chime.max_attempts(),
             is_batch: false,
             wait: (!wait.is_zero()).then(|| Wait {
-                expires_at: self.at_latest(wait),
+                expires_at: self.after_start(wait),
                 ends_with_first,
             }),
         }
     }
 
     /// The time that is `duration` after the start of the request.
-    fn at_latest(&self, duration: Duration) -> Instant {
+    fn after_start(&self, duration: Duration) -> Instant {
         self.started.checked_add(duration).unwrap_or(self.deadline)
     }
 

@@ -314,7 +314,7 @@ impl<'e> AuthContext<'e> {
         if context.is_some_and(|context| context.iter().next().is_none()) {
             return Err(NO_AUTHORIZER);
         }
-        let Some(context) = context.filter(|context| !context.is_empty()) else {
+        let Some(context) = context.filter(|context| !context.has_only_nulls()) else {
             return Signer::from_v1(non_empty(identity)?).map(Self::Signer);
         };
         match context.get("claims") {
@@ -346,7 +346,7 @@ impl<'e> AuthContext<'e> {
 fn non_empty<'e>(value: Option<&'e Json<'e>>) -> Result<&'e Members<'e>, IdentityError> {
     value
         .and_then(Json::as_object)
-        .filter(|members| !members.is_empty())
+        .filter(|members| !members.has_only_nulls())
         .ok_or(NO_AUTHORIZER)
 }
 

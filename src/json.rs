@@ -77,7 +77,7 @@ impl<'a> Members<'a> {
     }
 
     /// Whether every member is null.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn has_only_nulls(&self) -> bool {
         self.0.iter().all(|(_, value)| value.is_null())
     }
 }
@@ -211,7 +211,10 @@ mod tests {
     fn an_object_of_nulls_is_empty() {
         for (text, empty) in [("{}", true), (r#"{"a":null}"#, true), (r#"{"a":0}"#, false)] {
             assert_eq!(
-                object(text).as_object().expect("an object").is_empty(),
+                object(text)
+                    .as_object()
+                    .expect("an object")
+                    .has_only_nulls(),
                 empty
             );
         }

@@ -232,7 +232,7 @@ impl<T: Clone> Scheduler<T> {
                 break;
             }
         }
-        if !message.has_status() {
+        if !message.has_final_or_pending() {
             self.early_end.record_final_failure();
         }
         message.into_polled()

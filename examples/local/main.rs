@@ -31,7 +31,7 @@ use tokio::sync::SetOnce;
 use gateway::Gateway;
 use tokens::Issuer;
 
-/// The ids that the files in `events/` have, so that these can be sent to the fake Chime as they are.
+/// The ids in the files in `events/`, so these work with the fake Chime unchanged.
 pub const APP_INSTANCE: &str =
     "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
 const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";

@@ -34,7 +34,7 @@ impl Issuer {
         })
     }
 
-    /// A token of the user whose `sub` this is.
+    /// A token for the user with this `sub`.
     pub fn token(&self, sub: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({

@@ -71,7 +71,7 @@ impl BatchGetStatus {
         policy.is_batch = true;
         if policy.wait.is_none() {
             let max_time = limiter.delay_of(distinct.len()).saturating_add(MAX_TIME);
-            policy.deadline = request.at_latest(max_time).min(policy.deadline);
+            policy.deadline = request.after_start(max_time).min(policy.deadline);
         }
         let scheduler = &Scheduler::new(limiter, policy, distinct.len(), retry_class);
         let results = distinct.into_iter().map(|message| async move {

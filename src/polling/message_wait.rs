@@ -36,7 +36,7 @@ impl<T> MessageWait<T> {
         self.pending.is_some() || self.failure.is_some()
     }
 
-    pub(super) fn has_status(&self) -> bool {
+    pub(super) fn has_final_or_pending(&self) -> bool {
         self.decision.is_some() || self.pending.is_some()
     }
 

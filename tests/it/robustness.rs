@@ -299,8 +299,8 @@ async fn corpus_events_get_a_response_and_never_another_bearer() {
     for text in corpus("event") {
         match serde_json::from_str(&text) {
             Ok(event) => assert_invariants(&env, text, &event).await,
-            // Not JSON, or JSON that serde_json rejects: half of a surrogate pair in a string that the
-            // function ignores. The oracle cannot read these, so only the response is checked.
+            // The oracle cannot read these: they are not JSON, or have half of a surrogate pair, which
+            // serde_json accepts only in a string that it skips. So only the response is checked.
             Err(_) => {
                 GatewayResponse::read(env.function.invoke(text, None).await);
             }

@@ -268,7 +268,7 @@ impl FakeChime {
     }
 
     /// Closes the next WebSocket with this code, before it has a session. With 4401 the session of
-    /// amazon-chime-sdk-js does not try again. During a reconnect, it also does not report its end.
+    /// amazon-chime-sdk-js does not retry, and during a reconnect does not report its end.
     pub fn refuse_websocket(&self, code: u16) {
         self.service.state().sessions.refusals.push_back(code);
     }
@@ -297,14 +297,14 @@ struct Service {
 }
 
 /// The validated caller, and the channel of the call.
-struct Bearer<'a> {
+struct CallContext<'a> {
     bearer: &'a str,
     channel_arn: &'a str,
     sub_channel_id: Option<&'a str>,
     operation: ApiOperation,
 }
 
-impl Bearer<'_> {
+impl CallContext<'_> {
     /// A message of the channel, if there is one with this id.
     fn message<'s>(
         &self,
@@ -434,7 +434,7 @@ impl Service {
                 })
             }
         };
-        let reply = reply.map_answer(&finish);
+        let reply = reply.map_response(&finish);
         in_flight.status = reply.status();
         ObservedReply {
             reply,
@@ -512,7 +512,7 @@ impl Service {
         }
 
         // 3. The checks of the operation itself.
-        let caller = Bearer {
+        let caller = CallContext {
             bearer,
             channel_arn,
             sub_channel_id,

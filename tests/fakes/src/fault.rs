@@ -6,8 +6,9 @@ use crate::http::{HttpResponse, WireReply};
 use crate::service_error::ServiceError;
 
 /// ARNs in the texts of faults that do not quote the request.
-const SOMEONE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone";
-const SOMEWHERE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/somewhere";
+const USER_ARN: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone";
+const CHANNEL_ARN: &str =
+    "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/somewhere";
 
 /// What happens instead of the correct response. The signature is verified first: a wrong signature is
 /// always rejected as such.
@@ -68,34 +69,34 @@ impl Fault {
     /// `BadRequestException`, 400.
     pub fn bad_request() -> Fault {
         Fault::Error(ServiceError::bad_request(format!(
-            "{SOMEWHERE} is not valid"
+            "{CHANNEL_ARN} is not valid"
         )))
     }
 
     /// `UnauthorizedClientException`, 401.
     pub fn unauthorized_client() -> Fault {
-        Fault::Error(ServiceError::unauthorized_client(SOMEONE))
+        Fault::Error(ServiceError::unauthorized_client(USER_ARN))
     }
 
     /// `ForbiddenException`, 403.
     pub fn forbidden() -> Fault {
         let action = "chime:GetChannelMessageStatus";
-        Fault::Error(ServiceError::forbidden(SOMEONE, action, SOMEWHERE))
+        Fault::Error(ServiceError::forbidden(USER_ARN, action, CHANNEL_ARN))
     }
 
     /// `NotFoundException`, 404.
     pub fn not_found() -> Fault {
-        Fault::Error(ServiceError::not_found("some-message", SOMEWHERE))
+        Fault::Error(ServiceError::not_found("some-message", CHANNEL_ARN))
     }
 
     /// `ThrottledClientException`, 429.
     pub fn throttled() -> Fault {
-        Fault::Error(ServiceError::throttled(SOMEONE))
+        Fault::Error(ServiceError::throttled(USER_ARN))
     }
 
     /// `ThrottlingException`, 429: the throttle of other layers of AWS.
     pub fn throttling() -> Fault {
-        let message = format!("Rate exceeded for {SOMEONE}");
+        let message = format!("Rate exceeded for {USER_ARN}");
         Fault::error(429, Some("ThrottlingException"), &message)
     }
 
@@ -111,7 +112,7 @@ impl Fault {
 
     /// `AccessDeniedException`, 403, from IAM.
     pub fn access_denied() -> Fault {
-        Fault::Error(ServiceError::access_denied(SOMEWHERE))
+        Fault::Error(ServiceError::access_denied(CHANNEL_ARN))
     }
 
     /// `ExpiredTokenException`, 403.
@@ -129,8 +130,8 @@ impl Fault {
     pub fn invalid_signature() -> Fault {
         let message = format!(
             "The request signature we calculated does not match the signature you provided. The \
-             Canonical String for this request should have been\n'GET\n{SOMEWHERE}\n\n\
-             x-amz-chime-bearer:{SOMEONE}'"
+             Canonical String for this request should have been\n'GET\n{CHANNEL_ARN}\n\n\
+             x-amz-chime-bearer:{USER_ARN}'"
         );
         Fault::error(403, Some("InvalidSignatureException"), &message)
     }

@@ -189,11 +189,11 @@ impl WireReply {
 
     /// The same reply with a changed response, if it has one.
     #[must_use]
-    pub fn map_answer(self, change: &dyn Fn(HttpResponse) -> HttpResponse) -> WireReply {
+    pub fn map_response(self, change: &dyn Fn(HttpResponse) -> HttpResponse) -> WireReply {
         match self {
             WireReply::Respond(response) => WireReply::Respond(change(response)),
             WireReply::After(delay, reply) => {
-                WireReply::After(delay, Box::new(reply.map_answer(change)))
+                WireReply::After(delay, Box::new(reply.map_response(change)))
             }
             WireReply::ResetInHead(response) => WireReply::ResetInHead(change(response)),
             WireReply::ResetInBody(response) => WireReply::ResetInBody(change(response)),
@@ -444,7 +444,7 @@ struct Connection<W> {
 
 /// Whether the connection stays open after a reply.
 #[derive(PartialEq, Eq)]
-enum AfterReply {
+enum ConnectionState {
     Keep,
     End,
 }
@@ -501,7 +501,7 @@ where
             upgrade(Upgraded { stream, unread }).await;
             return Ok(());
         }
-        if connection.perform(observed, last, without_body).await? == AfterReply::End {
+        if connection.perform(observed, last, without_body).await? == ConnectionState::End {
             return Ok(());
         }
     }
@@ -671,7 +671,7 @@ impl<W: WireStream> Connection<W> {
         observed: ObservedReply,
         last: bool,
         without_body: bool,
-    ) -> io::Result<AfterReply> {
+    ) -> io::Result<ConnectionState> {
         let ObservedReply {
             mut reply,
             mut observer,
@@ -679,7 +679,7 @@ impl<W: WireStream> Connection<W> {
         } = observed;
         while let WireReply::After(delay, then) = reply {
             if !self.pause(delay).await {
-                return Ok(AfterReply::End);
+                return Ok(ConnectionState::End);
             }
             reply = *then;
         }
@@ -689,15 +689,15 @@ impl<W: WireStream> Connection<W> {
                 self.write(&bytes, &mut observer).await?;
                 if last {
                     self.wire.shutdown().await?;
-                    return Ok(AfterReply::End);
+                    return Ok(ConnectionState::End);
                 }
-                Ok(AfterReply::Keep)
+                Ok(ConnectionState::Keep)
             }
             // The loop above has unwrapped these.
-            WireReply::After(..) => Ok(AfterReply::End),
+            WireReply::After(..) => Ok(ConnectionState::End),
             WireReply::Close => {
                 notify_observer(&mut observer);
-                Ok(AfterReply::End)
+                Ok(ConnectionState::End)
             }
             WireReply::Reset => {
                 notify_observer(&mut observer);
@@ -721,13 +721,13 @@ impl<W: WireStream> Connection<W> {
                 let sent = bytes.len() - response.body.len().div_ceil(2);
                 self.write(&bytes[..sent], &mut None).await?;
                 self.wait_until_left().await;
-                Ok(AfterReply::End)
+                Ok(ConnectionState::End)
             }
             WireReply::Drip(response, every) => {
                 let bytes = full_response(&response, last, without_body, None);
                 for (at, byte) in bytes.iter().enumerate() {
                     if !self.pause(every).await {
-                        return Ok(AfterReply::End);
+                        return Ok(ConnectionState::End);
                     }
                     if at + 1 == bytes.len() {
                         notify_observer(&mut observer);
@@ -736,34 +736,34 @@ impl<W: WireStream> Connection<W> {
                     self.wire.flush().await?;
                 }
                 Ok(if last {
-                    AfterReply::End
+                    ConnectionState::End
                 } else {
-                    AfterReply::Keep
+                    ConnectionState::Keep
                 })
             }
             WireReply::Hang => {
                 self.wait_until_left().await;
-                Ok(AfterReply::End)
+                Ok(ConnectionState::End)
             }
             WireReply::Raw(bytes) => {
                 self.write(&bytes, &mut observer).await?;
                 self.wire.shutdown().await?;
-                Ok(AfterReply::End)
+                Ok(ConnectionState::End)
             }
             WireReply::ContentLength(response, length) => {
                 let bytes = full_response(&response, last, without_body, Some(length));
                 self.write(&bytes, &mut observer).await?;
                 if last || length > response.body.len() {
                     self.wire.shutdown().await?;
-                    return Ok(AfterReply::End);
+                    return Ok(ConnectionState::End);
                 }
-                Ok(AfterReply::Keep)
+                Ok(ConnectionState::Keep)
             }
             WireReply::CloseAfter(response) => {
                 let bytes = full_response(&response, last, without_body, None);
                 self.write(&bytes, &mut observer).await?;
                 self.wire.shutdown().await?;
-                Ok(AfterReply::End)
+                Ok(ConnectionState::End)
             }
         }
     }
@@ -782,9 +782,9 @@ impl<W: WireStream> Connection<W> {
     }
 
     /// With zero linger, the kernel sends a reset when the connection is dropped, right after this.
-    fn reset(&mut self) -> io::Result<AfterReply> {
+    fn reset(&mut self) -> io::Result<ConnectionState> {
         self.wire.tcp().set_zero_linger()?;
-        Ok(AfterReply::End)
+        Ok(ConnectionState::End)
     }
 }
 

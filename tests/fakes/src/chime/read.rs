@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::message::{StoredMessage, Timestamps, status_json};
-use super::{Bearer, Service, json_response};
+use super::{CallContext, Service, json_response};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::service_error::ServiceError;
 use crate::sigv4::query_parameters;
@@ -18,7 +18,7 @@ const DEFAULT_RESULTS: usize = 50;
 impl Service {
     pub(super) fn status(
         &self,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let now = Instant::now();
@@ -36,7 +36,7 @@ impl Service {
 
     pub(super) fn get(
         &self,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let now = Instant::now();
@@ -51,7 +51,7 @@ impl Service {
 
     pub(super) fn list(
         &self,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         request: &HttpRequest,
     ) -> Result<HttpResponse, ServiceError> {
         let parameters = query_parameters(request.query());

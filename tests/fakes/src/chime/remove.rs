@@ -3,14 +3,14 @@
 
 use std::time::Instant;
 
-use super::{Bearer, Service, json_response};
+use super::{CallContext, Service, json_response};
 use crate::http::HttpResponse;
 use crate::service_error::ServiceError;
 
 impl Service {
     pub(super) fn redact(
         &self,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let (now, clock) = (Instant::now(), self.now());
@@ -24,7 +24,7 @@ impl Service {
 
     pub(super) fn delete(
         &self,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         message_id: &str,
     ) -> Result<HttpResponse, ServiceError> {
         let now = Instant::now();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::message::status_json;
-use super::{Bearer, Service, json_response};
+use super::{CallContext, Service, json_response};
 use crate::flow::{FlowOutcome, Message};
 use crate::http::HttpResponse;
 use crate::service_error::ServiceError;
@@ -14,7 +14,7 @@ use crate::service_error::ServiceError;
 impl Service {
     pub(super) fn send(
         self: &Arc<Self>,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         body: &[u8],
     ) -> Result<HttpResponse, ServiceError> {
         let body = members(body)?;
@@ -56,7 +56,7 @@ impl Service {
 
     pub(super) fn update(
         self: &Arc<Self>,
-        caller: &Bearer<'_>,
+        caller: &CallContext<'_>,
         message_id: &str,
         body: &[u8],
     ) -> Result<HttpResponse, ServiceError> {
