@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | three failed calls in a row | batch without a wait | the deadline |
 //! | three failed calls in a row | wait | `GRACE` after the failure |
-//! | no usable response for `MAX_FAILING_TIME` | wait | the end of that time |
+//! | no usable response for `MAX_FAILING_TIME` | wait | the end of that time, at most `MAX_TIME_WITHOUT_RESPONSE` |
 //! | the first decision, after one call about each message | wait with `until=any` | `GRACE` after the decision |
 
 use std::future::Future;
@@ -18,6 +18,9 @@ use super::{MAX_FAILING_TIME, MAX_FAILURES_IN_A_ROW, RetryClass, RetryPolicy, la
 
 /// How long calls in flight may run after the result that ends a wait. Others often follow soon.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
+
+/// Maximum time from the first call without a usable response, pauses and delays included.
+const MAX_TIME_WITHOUT_RESPONSE: Duration = Duration::from_millis(3800);
 
 /// Decides whether a request ends early.
 pub(super) struct EarlyEnd<T> {
@@ -46,6 +49,8 @@ struct Limits {
 #[derive(Clone, Copy, Default)]
 struct Silence {
     in_flight: usize,
+    /// The start of the first call since the last usable response.
+    first_call: Option<Instant>,
     /// Since when calls are in flight, or since the last usable response.
     since: Option<Instant>,
     /// Silence before that.
@@ -119,7 +124,9 @@ impl<T: Clone> EarlyEnd<T> {
     pub(super) fn record_start(&self) {
         self.change_silence(|silence| {
             silence.in_flight = silence.in_flight.saturating_add(1);
-            silence.since.get_or_insert_with(Instant::now);
+            let now = Instant::now();
+            silence.first_call.get_or_insert(now);
+            silence.since.get_or_insert(now);
         });
     }
 
@@ -157,6 +164,7 @@ impl<T: Clone> EarlyEnd<T> {
             self.change_silence(|silence| {
                 silence.before = Duration::ZERO;
                 silence.since = (silence.in_flight > 0).then(Instant::now);
+                silence.first_call = None;
             });
         }
         if class == RetryClass::Final {
@@ -242,7 +250,9 @@ impl Limits {
         let end = self.end.map(|end| end.at);
         let left = MAX_FAILING_TIME.saturating_sub(self.silence.before);
         let silence = self.silence.since.map(|since| later(since, left));
-        [end, silence]
+        let total = self.silence.first_call;
+        let total = total.map(|start| later(start, MAX_TIME_WITHOUT_RESPONSE));
+        [end, silence, total]
             .into_iter()
             .flatten()
             .fold(limit, Instant::min)

@@ -243,6 +243,18 @@ fn a_wait_reconnects_after_dead_connections_at_every_rate() {
 }
 
 #[test]
+fn a_hanging_chime_ends_a_batch_that_waits_within_4_s_at_every_rate() {
+    for rate in 1..=6 {
+        on_a_paused_clock(async {
+            let scripts = vec![script(Duration::from_secs(2), &[RetryLater]); 20];
+            let outcome = run_at(rate, batch(Some(20)), &scripts).await;
+            let took = outcome.took;
+            assert!(took < Duration::from_secs(4), "{rate}: {took:?}");
+        });
+    }
+}
+
+#[test]
 fn a_single_timeout_does_not_end_a_wait_at_any_rate() {
     for rate in 1..=6 {
         on_a_paused_clock(async {
