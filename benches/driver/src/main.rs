@@ -21,8 +21,9 @@ mod function_source {
 use std::path::Path;
 use std::process::ExitCode;
 
-use function::{Outcome, Roots};
+use function::{Failure, Outcome, Roots};
 use serde_json::Value;
+use tokio::runtime::Builder;
 
 // The paths by which the two modules find each other.
 use function_source::{polling, rate_limit};
@@ -31,10 +32,19 @@ const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions B
     | profile BINARY ROOTS RESPONSES FILE | lag [BINARY POLLER] \
     | held BINARY | memory BINARY INVOCATIONS | waits BINARY WAITS MEMORY_MIB | growth BINARY";
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match measure(&arguments).await {
+    // One thread, so the driver does not run beside the function that it measures. Many waits need more.
+    let mut threads = match arguments.first().map(String::as_str) {
+        Some("waits") => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let figures = threads
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(measure(&arguments)));
+    match figures {
         Ok(figures) => {
             println!("{figures}");
             ExitCode::SUCCESS
