@@ -7,7 +7,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ struct Connector(Arc<Pools>);
 struct Pools {
     connect: Connect,
     attempt_timeout: Duration,
-    current: Mutex<Option<Pool>>,
+    current: Mutex<Option<Arc<Pool>>>,
 }
 
 /// No response within the attempt timeout.
@@ -148,7 +148,8 @@ impl HttpConnector for Connector {
 impl Pools {
     async fn send(&self, mut request: Request<SdkBody>) -> Result<HttpResponse, ConnectorError> {
         let connection = capture_connection(&mut request);
-        let mut response = pin!(receive(self.current().request(request)));
+        let pool = self.current();
+        let mut response = pin!(receive(pool.request(request)));
         // An idle connection is taken at the first poll. A new one is never ready that early.
         let first = poll_fn(|context| Poll::Ready(response.as_mut().poll(context))).await;
         if let Poll::Ready(response) = first {
@@ -160,7 +161,7 @@ impl Pools {
             Err(_elapsed) => {
                 if on_reused_connection {
                     // The other idle connections are as old, so the next call opens a new one.
-                    self.replace();
+                    self.discard(&pool);
                 }
                 let error = AttemptTimeout {
                     on_reused_connection,
@@ -170,19 +171,24 @@ impl Pools {
         }
     }
 
-    fn current(&self) -> Pool {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.get_or_insert_with(|| self.new_pool()).clone()
+    fn current(&self) -> Arc<Pool> {
+        let pool = || {
+            let pool = Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .build(self.connect.clone());
+            Arc::new(pool)
+        };
+        Arc::clone(self.lock().get_or_insert_with(pool))
     }
 
-    fn replace(&self) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.new_pool());
+    /// Discards a pool with stale connections, unless that has been done. Several calls may find out at
+    /// about the same time, and the new pool's connections are good.
+    fn discard(&self, stale: &Arc<Pool>) {
+        self.lock().take_if(|current| Arc::ptr_eq(current, stale));
     }
 
-    fn new_pool(&self) -> Pool {
-        Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(self.connect.clone())
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Pool>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -218,6 +224,22 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
+
+    #[test]
+    fn a_stale_pool_is_discarded_once() {
+        let pools = Pools {
+            connect: Connect::new(service_fn(|_| async { Err("no network".into()) })),
+            attempt_timeout: Duration::from_secs(1),
+            current: Mutex::new(None),
+        };
+        let stale = pools.current();
+        assert!(Arc::ptr_eq(&stale, &pools.current()));
+        pools.discard(&stale);
+        let fresh = pools.current();
+        assert!(!Arc::ptr_eq(&stale, &fresh));
+        pools.discard(&stale);
+        assert!(Arc::ptr_eq(&fresh, &pools.current()));
+    }
 
     /// An address that drops the packets of a connection attempt: its queue is full, and has no reader.
     async fn dead_address() -> (SocketAddr, Vec<TcpStream>, TcpListener) {

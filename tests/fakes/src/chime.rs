@@ -184,8 +184,8 @@ impl FakeChime {
         state.put(message, &Map::new(), Instant::now(), clock);
     }
 
-    /// Faults for the next GetChannelMessageStatus calls, one each, in order of arrival. Replaces the
-    /// rest of an earlier script.
+    /// Faults for the next reads of messages, one each, in order of arrival. A read is a call of
+    /// GetChannelMessageStatus or GetChannelMessage. Replaces the rest of an earlier script.
     pub fn script(&self, faults: Vec<Fault>) {
         self.service.state().script = faults.into();
     }
@@ -195,8 +195,8 @@ impl FakeChime {
         self.service.state().always = fault;
     }
 
-    /// Faults for this message's next GetChannelMessageStatus calls, one each. They precede the
-    /// script's and do not use it up. An empty list removes earlier ones.
+    /// Faults for the next reads of this message, one each. They precede the script's and do not use it
+    /// up. An empty list removes earlier ones.
     pub fn fault_for(&self, message_id: &str, faults: Vec<Fault>) {
         let faults = faults.into();
         let by_message = &mut self.service.state().by_message;
