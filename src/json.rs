@@ -208,14 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn an_object_of_nulls_is_empty() {
-        for (text, empty) in [("{}", true), (r#"{"a":null}"#, true), (r#"{"a":0}"#, false)] {
+    fn an_object_without_other_values_has_only_nulls() {
+        for (text, expected) in [("{}", true), (r#"{"a":null}"#, true), (r#"{"a":0}"#, false)] {
             assert_eq!(
                 object(text)
                     .as_object()
                     .expect("an object")
                     .has_only_nulls(),
-                empty
+                expected,
+                "{text}"
             );
         }
     }

@@ -172,13 +172,14 @@ impl Pools {
     }
 
     fn current(&self) -> Arc<Pool> {
-        let pool = || {
-            let pool = Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .build(self.connect.clone());
-            Arc::new(pool)
-        };
-        Arc::clone(self.lock().get_or_insert_with(pool))
+        let mut current = self.lock();
+        Arc::clone(current.get_or_insert_with(|| Arc::new(self.new_pool())))
+    }
+
+    fn new_pool(&self) -> Pool {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(self.connect.clone())
     }
 
     /// Discards a pool with stale connections, unless that has been done. Several calls may find out at

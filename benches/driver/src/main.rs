@@ -35,11 +35,11 @@ const USAGE: &str = "driver compare ROUNDS NAME:ROOTS:BINARY… | instructions B
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // One thread, so the driver does not run beside the function that it measures. Many waits need more.
-    let mut threads = match arguments.first().map(String::as_str) {
+    let mut builder = match arguments.first().map(String::as_str) {
         Some("waits") => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
-    let figures = threads
+    let figures = builder
         .enable_all()
         .build()
         .map_err(Failure::from)
