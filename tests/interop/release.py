@@ -27,6 +27,7 @@ from harness import ROOT, Checks, equal
 RELEASE = ROOT / "target/release-files"
 # The machine of an ELF file.
 MACHINES = {"x86_64": 62, "arm64": 183}
+GLIBC_OF_LAMBDA = (2, 34)
 LARGEST_ZIP = 4_000_000
 
 
@@ -68,6 +69,14 @@ def zip_holds_bootstrap_license_and_notices(path):
 def binary_is_for(architecture, path):
     binary = content(path)["bootstrap"]
     equal((binary[:4], struct.unpack_from("<H", binary, 18)[0]), (b"\x7fELF", MACHINES[architecture]))
+
+
+def binary_runs_on_provided_al2023(path):
+    """It needs no newer C library than Lambda's, and no library that is empty there."""
+    binary = content(path)["bootstrap"]
+    versions = [tuple(map(int, version)) for version in re.findall(rb"GLIBC_(\d+)\.(\d+)", binary)]
+    equal(max(versions) <= GLIBC_OF_LAMBDA, True)
+    equal([name for name in (b"libpthread.so", b"libdl.so") if name in binary], [])
 
 
 def binary_has_no_path_of_this_machine(path):
@@ -179,6 +188,7 @@ def main():
     for architecture, path in zips().items():
         for check in (
             zip_holds_bootstrap_license_and_notices,
+            binary_runs_on_provided_al2023,
             binary_has_no_path_of_this_machine,
             notices_name_the_linked_crates,
         ):
