@@ -20,6 +20,16 @@ const LATE: Duration = Duration::from_millis(20_500);
 const MOST_CALLS: usize = 14;
 const MOST_CALLS_IN_A_SECOND: usize = 5;
 
+/// What a wait returned, other than another one's result. That is an error of the measurement.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Right,
+    /// PENDING before its time. On a busy machine calls time out, and a wait ends early after three of them.
+    Early,
+    /// The problem `upstream-timeout`: no call returned in time.
+    TimedOut,
+}
+
 /// Measures this number of waits at once in one environment with this much memory.
 pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Value> {
     // Each wait has a connection to the Runtime API, with a file descriptor at each end.
@@ -48,7 +58,8 @@ pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Va
     if most > MOST_CALLS || most_in_a_second > MOST_CALLS_IN_A_SECOND {
         return Err(format!("{most} calls, {most_in_a_second} in a second").into());
     }
-    let ended_early = responses.iter().filter(|(_, early)| *early).count();
+    let ended = |end| responses.iter().filter(|(_, other)| *other == end).count();
+    let (ended_early, timed_out) = (ended(End::Early), ended(End::TimedOut));
     let durations: Vec<Duration> = responses.into_iter().map(|(took, _)| took).collect();
     let waited: f64 = durations.iter().map(Duration::as_secs_f64).sum();
     Ok(json!({
@@ -60,6 +71,7 @@ pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Va
         "kib_for_each": (memory - idle_memory) as f64 / waits as f64,
         "cpu_us_for_each_second": cpu as f64 / 1000.0 / waited,
         "ended_early": ended_early,
+        "timed_out": timed_out,
         "longest_s": durations.iter().max().map(Duration::as_secs_f64),
         "most_calls": most,
         "most_calls_in_a_second": most_in_a_second,
@@ -72,7 +84,7 @@ async fn one(
     function: &Function,
     wait: usize,
     waits: usize,
-) -> Outcome<(Duration, bool)> {
+) -> Outcome<(Duration, End)> {
     let (sub, message, detail) = (
         format!("user-{wait}"),
         format!("message-{wait}"),
@@ -92,20 +104,21 @@ async fn one(
     chime.put_message(&message, &sub, outcome);
     let started = Instant::now();
     let rest = format!("&wait={}", WAIT.as_secs());
-    let body = function.response_body(get(&sub, &message, &rest)?).await?;
+    let response = function.any_response(get(&sub, &message, &rest)?).await?;
     let took = started.elapsed();
-    let right = if is_decided {
-        json!({"messageId": message, "status": "FAILED", "detail": detail})
-    } else {
-        json!({"messageId": message, "status": "PENDING"})
-    };
-    // On a busy machine calls can time out, and a wait ends early after three of them.
+    let body: Value = serde_json::from_str(response["body"].as_str().ok_or("no body")?)?;
     let pending = json!({"messageId": message, "status": "PENDING"});
-    let ended_early = body == pending && (is_decided || took < WAIT);
-    if body != right && !ended_early {
-        return Err(format!("{body} after {took:?}, wanted {right}").into());
-    }
-    Ok((took, ended_early))
+    let failed = json!({"messageId": message, "status": "FAILED", "detail": detail});
+    let end = if body == failed && is_decided || body == pending && !is_decided && took >= WAIT {
+        End::Right
+    } else if body == pending {
+        End::Early
+    } else if response["statusCode"] == 504 {
+        End::TimedOut
+    } else {
+        return Err(format!("{response} after {took:?}").into());
+    };
+    Ok((took, end))
 }
 
 /// The most calls for any message, and the most of them within one second. Also checks the bearer of each
