@@ -37,7 +37,7 @@ const START: Duration = Duration::from_secs(30);
 /// The root certificates that a function trusts, in addition to the fake Chime's own authority.
 #[derive(Clone, Copy)]
 pub enum Roots {
-    /// The system's, about 140: what SDKs with their defaults read on Lambda.
+    /// The system's, about 140. SDKs for Rust read them on Lambda; boto3 has about as many.
     System,
     /// No others: `AWS_CA_BUNDLE` replaces the usual ones. The same on every machine.
     Bundle,
@@ -56,7 +56,7 @@ impl Roots {
 pub struct Chime {
     pub fake: FakeChime,
     variables: Vec<(&'static str, String)>,
-    _roots_file: TempPath,
+    _files: [TempPath; 2],
 }
 
 impl Chime {
@@ -65,16 +65,17 @@ impl Chime {
         options.credentials.session_token = Some(SESSION_TOKEN.repeat(40));
         let credentials = options.credentials.clone();
         let fake = FakeChime::start(options).await?;
-        let mut file = NamedTempFile::new()?;
+        let (mut file, mut own_file) = (NamedTempFile::new()?, NamedTempFile::new()?);
         file.write_all(fake.ca_pem().as_bytes())?;
+        own_file.write_all(fake.ca_pem().as_bytes())?;
         if matches!(roots_from, Roots::System) {
             let found = SYSTEM_ROOTS
                 .iter()
                 .find_map(|path| std::fs::read(path).ok());
             file.write_all(&found.ok_or("no certificates of the system")?)?;
         }
-        let file = file.into_temp_path();
-        let path = file.display().to_string();
+        let (file, own_file) = (file.into_temp_path(), own_file.into_temp_path());
+        let (path, own_path) = (file.display().to_string(), own_file.display().to_string());
         let mut variables = vec![
             ("APP_INSTANCE_USER_ARN", user("{sub}")),
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", fake.https_url()),
@@ -84,8 +85,10 @@ impl Chime {
         ];
         // Lambda sets this variable, and boto3 reads no other one for the region.
         variables.push(("AWS_DEFAULT_REGION", "us-east-1".to_owned()));
-        // The variables that Rust, Node and boto3 read.
-        for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+        // Node has its roots compiled in.
+        variables.push(("NODE_EXTRA_CA_CERTS", own_path));
+        // The variables that Rust and boto3 read.
+        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"] {
             variables.push((name, path.clone()));
         }
         if matches!(roots_from, Roots::Bundle) {
@@ -94,7 +97,7 @@ impl Chime {
         Ok(Self {
             fake,
             variables,
-            _roots_file: file,
+            _files: [file, own_file],
         })
     }
 

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 use crate::function::{Chime, Function, Outcome, Roots, get, script};
 
-/// The requests arrive evenly within this time. After it, all of them wait.
+/// The requests arrive evenly within this time. At its end, all of them wait.
 const ARRIVALS: Duration = Duration::from_secs(10);
+/// Messages are decided between [`ARRIVALS`] and this time after their requests.
+const DECIDED: Duration = Duration::from_secs(15);
 const WAIT: Duration = Duration::from_secs(20);
 /// A response is late if it takes longer than this, which is half a second more than the wait.
 const LATE: Duration = Duration::from_millis(20_500);
@@ -90,11 +92,12 @@ async fn one(
         format!("message-{wait}"),
         format!("detail of {wait}"),
     );
-    tokio::time::sleep(ARRIVALS.mul_f64(wait as f64 / waits as f64)).await;
+    let share = wait as f64 / waits as f64;
+    tokio::time::sleep(ARRIVALS.mul_f64(share)).await;
     let is_decided = wait.is_multiple_of(2);
     let outcome = if is_decided {
         FlowOutcome::PendingThen {
-            after: WAIT.mul_f64(0.75 * wait as f64 / waits as f64),
+            after: ARRIVALS + (DECIDED - ARRIVALS).mul_f64(share),
             value: "FAILED".into(),
             detail: Some(detail.clone()),
         }
