@@ -70,7 +70,6 @@ pub async fn measure(binary: &Path, waits: usize, memory_mib: i64) -> Outcome<Va
         "late": durations.iter().filter(|took| **took > LATE).count(),
         "idle_kib": idle_memory,
         "peak_kib": memory,
-        "kib_for_each": (memory - idle_memory) as f64 / waits as f64,
         "cpu_us_for_each_second": cpu as f64 / 1000.0 / waited,
         "ended_early": ended_early,
         "timed_out": timed_out,
