@@ -6,13 +6,14 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `operation` | the operations, and which of them a request calls |
-//! | `send`, `read`, `remove` | one function for each operation |
+//! | `service` | a request's way: record, signature, fault, checks, response |
+//! | `call` | the operations, which of them a request calls, and the record of calls |
+//! | `operations` | one function for each operation |
 //! | `message` | a stored message and the channel flow that processes it |
-//! | `state` | everything that changes, behind one lock |
-//! | `session`, `event` | the WebSocket and its frames |
+//! | `state` | everything that changes, behind one lock, and the events of changes |
+//! | `session` | the WebSocket |
 //! | `control` | requests of tests: cut WebSockets, decide about a message |
-//! | `cors`, `record` | access for browsers; the record of calls |
+//! | `cors` | access for browsers |
 //!
 //! AWS does not document these behaviors. The fake follows the names in the API:
 //! - Lists and `CHANNEL_DETAILS` show a sender their own messages that are `PENDING` or `FAILED`.
@@ -22,42 +23,33 @@
 //! The session of amazon-chime-sdk-js connects to `wss`. `tests/interop/plain-websocket.mjs` is a
 //! WebSocketAdapter for the plain port.
 
+mod call;
 mod control;
 mod cors;
-mod event;
 mod message;
-mod operation;
-mod read;
-mod record;
-mod remove;
-mod send;
+mod operations;
+mod service;
 mod session;
 mod state;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::macros::format_description;
+use serde_json::Value;
 
-use crate::arn::{Arn, Kind, is_id};
-use crate::fault::Fault;
-use crate::flow::{FlowOutcome, Message};
-use crate::http::{HttpRequest, HttpResponse, ObservedReply, Server, ServerOptions, WireReply};
-use crate::service_error::ServiceError;
-use crate::sigv4::{Credentials, Verifier};
+use crate::fault::{Blip, Fault};
+use crate::flow::Message;
+use crate::http::{End, NewConnections, Server, ServerOptions};
 use crate::tls::Authority;
 
-use message::StoredMessage;
-use operation::RequestTarget;
-use record::InFlight;
-use state::ChimeState;
+use service::{Service, request_id};
 
-pub use operation::ApiOperation;
-pub use record::ChimeRequest;
+pub use crate::sigv4::Credentials;
+pub use call::{ApiOperation, ChimeRequest};
+
+const FREE_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Settings of a fake Chime. The defaults suit most tests: free ports on loopback, one pair of
 /// credentials, and every well-formed user is known.
@@ -65,42 +57,28 @@ pub use record::ChimeRequest;
 pub struct Options {
     /// Address for HTTP; port 0 takes a free one.
     pub http: SocketAddr,
-    /// Address for HTTPS; port 0 takes a free one.
-    pub https: SocketAddr,
     /// Credentials that requests must be signed with.
     pub credentials: Credentials,
     /// Region that signatures must be scoped to.
     pub region: String,
     /// Known users.
     pub users: Users,
-    /// Outcome of sent messages whose `Metadata` does not choose one.
-    pub flow: FlowOutcome,
-    /// Whether denied messages are kept. Chime does not keep them.
-    pub keep_denied: bool,
     /// How long an idle connection stays open.
     pub keep_alive: Duration,
-    /// Calls per second and user, of all operations together; more are throttled.
-    pub quota: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Options {
-            http: loopback,
-            https: loopback,
+            http: FREE_PORT,
             credentials: Credentials {
                 access_key_id: "AKIDFAKECHIME".into(),
                 secret_access_key: "fake-secret".into(),
                 session_token: None,
-                expired: false,
             },
             region: "us-east-1".into(),
             users: Users::AllBut(Vec::new()),
-            flow: FlowOutcome::default(),
-            keep_denied: false,
             keep_alive: Duration::from_secs(60),
-            quota: None,
         }
     }
 }
@@ -124,7 +102,6 @@ impl Users {
 }
 
 /// A running fake Chime. Dropping it closes its ports and connections.
-#[derive(Debug)]
 pub struct FakeChime {
     service: Arc<Service>,
     authority: Authority,
@@ -139,7 +116,7 @@ impl FakeChime {
     /// If a port is taken, with a text that names the address; or if no certificate can be made.
     pub async fn start(options: Options) -> io::Result<FakeChime> {
         let authority = Authority::new()?;
-        let service = Arc::new(Service::new(&options));
+        let service = Service::new(&options);
         let serve = |bind, tls: Option<_>| {
             let secure = tls.is_some();
             let service = Arc::clone(&service);
@@ -153,7 +130,7 @@ impl FakeChime {
             })
         };
         let http = serve(options.http, None).await?;
-        let https = serve(options.https, Some(authority.server_config())).await?;
+        let https = serve(FREE_PORT, Some(authority.server_config())).await?;
         Ok(FakeChime {
             service,
             authority,
@@ -177,30 +154,44 @@ impl FakeChime {
         self.authority.ca_pem()
     }
 
-    /// Adds or replaces a message. Its time starts now.
+    /// Adds or replaces a message. Its time starts now. It was not sent through the API, so it causes
+    /// no event.
     pub fn put_message(&self, message: Message) {
-        let clock = self.service.now();
-        let mut state = self.service.state();
-        state.put(message, &Map::new(), Instant::now(), clock);
+        self.service.put(message);
     }
 
     /// Faults for the next reads of messages, one each, in order of arrival. A read is a call of
     /// GetChannelMessageStatus or GetChannelMessage. Replaces the rest of an earlier script.
     pub fn script(&self, faults: Vec<Fault>) {
-        self.service.state().script = faults.into();
+        self.service.state().faults.script = faults.into();
     }
 
     /// Fault of each read of a message without a scripted one.
     pub fn always(&self, fault: Option<Fault>) {
-        self.service.state().always = fault;
+        self.service.state().faults.always = fault;
+    }
+
+    /// Fault of all reads for this long from the next read on, such as a blip of 503.
+    pub fn blip(&self, fault: Fault, length: Duration) {
+        let began = None;
+        self.service.state().faults.blip = Some(Blip {
+            fault,
+            length,
+            began,
+        });
     }
 
     /// Faults for the next reads of this message, one each. They precede the script's and do not use it
     /// up. An empty list removes earlier ones.
     pub fn fault_for(&self, message_id: &str, faults: Vec<Fault>) {
-        let faults = faults.into();
-        let by_message = &mut self.service.state().by_message;
-        by_message.insert(message_id.into(), faults);
+        let by_message = &mut self.service.state().faults.by_message;
+        by_message.insert(message_id.into(), faults.into());
+    }
+
+    /// Fault of each read of this message.
+    pub fn always_for(&self, message_id: &str, fault: Option<Fault>) {
+        let always_for = &mut self.service.state().faults.always_for;
+        always_for.insert(message_id.into(), fault);
     }
 
     /// Sets its clock this many seconds ahead of the machine's; negative values are behind it.
@@ -210,7 +201,7 @@ impl FakeChime {
 
     /// All recorded calls, in order of arrival, without warm-ups.
     pub fn calls(&self) -> Vec<ChimeRequest> {
-        self.service.state().calls.values().cloned().collect()
+        self.service.state().calls.clone()
     }
 
     /// The calls of one operation, in order of arrival.
@@ -246,9 +237,9 @@ impl FakeChime {
         if prefetch {
             parameters.push(("prefetch-on", "connect"));
         }
-        let now = self.service.now().into();
+        let (lifetime, now) = (Duration::from_secs(10), self.service.now().into());
         let verifier = &self.service.verifier;
-        let target = verifier.signed_url(&host, "/connect", &parameters, 10, now);
+        let target = verifier.signed_url(&host, "/connect", &parameters, lifetime, now);
         format!("ws://{host}{target}")
     }
 
@@ -257,20 +248,9 @@ impl FakeChime {
         self.service.state().sessions.count()
     }
 
-    /// Ends all WebSockets without a close frame.
-    pub fn cut_websockets(&self) {
-        self.service.state().sessions.cut();
-    }
-
-    /// Ends all WebSockets and refuses new ones, or accepts them again.
-    pub fn set_websockets_down(&self, down: bool) {
-        self.service.set_websockets_down(down);
-    }
-
-    /// Closes the next WebSocket with this code, before it has a session. With 4401 the session of
-    /// amazon-chime-sdk-js does not retry, and during a reconnect does not report its end.
-    pub fn refuse_websocket(&self, code: u16) {
-        self.service.state().sessions.refusals.push_back(code);
+    /// Performs an action of the table in `control`; returns whether it had an effect.
+    pub fn control(&self, action: &str, body: &Value) -> bool {
+        control::perform(&self.service, action, body).is_some()
     }
 
     /// Number of open connections of both ports.
@@ -283,281 +263,22 @@ impl FakeChime {
         self.http.close_connections().await;
         self.https.close_connections().await;
     }
-}
 
-/// What the HTTP server and the HTTPS server share.
-#[derive(Debug)]
-struct Service {
-    verifier: Verifier,
-    users: Users,
-    flow: FlowOutcome,
-    keep_denied: bool,
-    quota: Option<u32>,
-    state: Mutex<ChimeState>,
-}
-
-/// The validated caller, and the channel of the call.
-struct CallContext<'a> {
-    bearer: &'a str,
-    channel_arn: &'a str,
-    sub_channel_id: Option<&'a str>,
-    operation: ApiOperation,
-}
-
-impl CallContext<'_> {
-    /// A message of the channel, if there is one with this id.
-    fn message<'s>(
-        &self,
-        state: &'s mut ChimeState,
-        message_id: &str,
-        now: Instant,
-    ) -> Result<Option<&'s mut StoredMessage>, ServiceError> {
-        if !is_id(message_id) {
-            let message = format!("MessageId {message_id} is not valid");
-            return Err(ServiceError::bad_request(message));
-        }
-        let stored = state.message(self.channel_arn, message_id, now);
-        Ok(stored.filter(|stored| stored.message.sub_channel_id.as_deref() == self.sub_channel_id))
+    /// Ends all connections without a request in flight, as those in a client's pool, and returns when
+    /// they have ended. With [`End::Silence`] they stay open, and requests on them are lost.
+    pub async fn end_idle_connections(&self, end: End) {
+        self.http.end_idle_connections(end).await;
+        self.https.end_idle_connections(end).await;
     }
 
-    /// A message that the caller has sent.
-    fn own_message<'s>(
-        &self,
-        state: &'s mut ChimeState,
-        message_id: &str,
-        now: Instant,
-    ) -> Result<&'s mut StoredMessage, ServiceError> {
-        let stored = self
-            .message(state, message_id, now)?
-            .ok_or_else(|| ServiceError::not_found(message_id, self.channel_arn))?;
-        if stored.message.sender == self.bearer {
-            Ok(stored)
-        } else {
-            let action = self.operation.action();
-            Err(ServiceError::forbidden(
-                self.bearer,
-                &action,
-                self.channel_arn,
-            ))
+    /// Treats connections in another way from now on, at both ports. Those that are open do not change.
+    ///
+    /// # Panics
+    /// If another process has taken a port while connections to it were refused.
+    pub async fn treat_new_connections(&self, treatment: NewConnections) {
+        for server in [&self.http, &self.https] {
+            let treated = server.treat_new_connections(treatment).await;
+            treated.expect("the port is still ours");
         }
     }
-
-    /// The members that identify a message in responses.
-    fn message_json(&self, message_id: &str) -> Value {
-        let mut response = json!({ "ChannelArn": self.channel_arn, "MessageId": message_id });
-        if let Some(id) = self.sub_channel_id {
-            response["SubChannelId"] = id.into();
-        }
-        response
-    }
-}
-
-impl Service {
-    fn new(options: &Options) -> Service {
-        Service {
-            verifier: Verifier {
-                credentials: options.credentials.clone(),
-                region: options.region.clone(),
-                service: "chime".into(),
-            },
-            users: options.users.clone(),
-            flow: options.flow.clone(),
-            keep_denied: options.keep_denied,
-            quota: options.quota,
-            state: Mutex::default(),
-        }
-    }
-
-    /// Ignores poisoning: a test that panicked has failed already, and others can continue.
-    fn state(&self) -> MutexGuard<'_, ChimeState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc() + time::Duration::seconds(self.state().seconds_ahead)
-    }
-
-    fn set_websockets_down(&self, down: bool) {
-        let mut state = self.state();
-        state.sessions.down = down;
-        if down {
-            state.sessions.cut();
-        }
-    }
-
-    fn decide(&self, message_id: &str, status: &str, detail: Option<&str>) -> bool {
-        let now = Instant::now();
-        let mut state = self.state();
-        let Some(channel) = state.channel_of(message_id) else {
-            return false;
-        };
-        let decided = state
-            .message(&channel, message_id, now)
-            .is_some_and(|stored| stored.decide(status, detail.map(String::from), now));
-        // Sends the event of the decision.
-        state.message(&channel, message_id, now);
-        decided
-    }
-
-    async fn serve(self: Arc<Self>, request: HttpRequest, secure: bool) -> ObservedReply {
-        let request_id = request_id();
-        let origin = request.header("origin").map(String::from);
-        let finish = |response: HttpResponse| {
-            let response = cors::allow(origin.as_deref(), response);
-            complete(response, &request_id, self.now())
-        };
-        let is_warm_up = request.target == "/" && request.header("authorization").is_none();
-        if is_warm_up && (request.method == "GET" || request.method == "HEAD") {
-            self.state().warm_ups += 1;
-            return finish(ServiceError::unknown_operation().response()).into();
-        }
-        if request.method == "GET" && request.path() == "/connect" {
-            return session::connect(&self, &request);
-        }
-        let unrecorded = cors::preflight(&request).or_else(|| control::respond(&self, &request));
-        if let Some(response) = unrecorded {
-            return finish(response).into();
-        }
-        let target = RequestTarget::read(&request);
-        let mut in_flight = InFlight::record(&self, &request, &target, secure, &request_id);
-        let reply = match self.reject_early(&request, &target) {
-            Some(service_error) => WireReply::Respond(service_error.response()),
-            None => {
-                let fault = self.fault(&target);
-                let (delay, fault) = fault.delay();
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
-                }
-                fault.reply(|| {
-                    let response = self.operate(&request, &target);
-                    response.unwrap_or_else(|service_error| service_error.response())
-                })
-            }
-        };
-        let reply = reply.map_response(&finish);
-        in_flight.status = reply.status();
-        ObservedReply {
-            reply,
-            observer: Some(Box::new(in_flight)),
-            upgrade: None,
-        }
-    }
-
-    /// Rejections before the operation and before any fault: unknown operation, signature, quota.
-    fn reject_early(&self, request: &HttpRequest, target: &RequestTarget) -> Option<ServiceError> {
-        if target.operation == ApiOperation::Unknown {
-            return Some(ServiceError::unknown_operation());
-        }
-        if let Err(error) = self.verifier.verify(request, self.now().into()) {
-            return Some(error.into());
-        }
-        let bearer = request.header("x-amz-chime-bearer")?;
-        let over = self
-            .state()
-            .over_quota(bearer, request.at, self.quota.unwrap_or(u32::MAX));
-        over.then(|| ServiceError::throttled(bearer))
-    }
-
-    fn fault(&self, target: &RequestTarget) -> Fault {
-        match (target.operation, &target.message_id) {
-            (
-                ApiOperation::GetChannelMessageStatus | ApiOperation::GetChannelMessage,
-                Some(message_id),
-            ) => self.state().next_fault(message_id),
-            _ => Fault::Pass,
-        }
-    }
-
-    /// The response of a working service.
-    fn operate(
-        self: &Arc<Self>,
-        request: &HttpRequest,
-        target: &RequestTarget,
-    ) -> Result<HttpResponse, ServiceError> {
-        if target.operation == ApiOperation::GetMessagingSessionEndpoint {
-            // The WebSocket is on the port of the request.
-            let url = request.header("host");
-            return Ok(json_response(200, &json!({ "Endpoint": { "Url": url } })));
-        }
-
-        // 1. The caller is a known user.
-        let mut bearers = request.headers("x-amz-chime-bearer");
-        let bearer = match (bearers.next(), bearers.next()) {
-            (Some(bearer), None) if bearer.starts_with("arn:") => bearer,
-            _ => {
-                return Err(ServiceError::bad_request(
-                    "ChimeBearer is missing or malformed",
-                ));
-            }
-        };
-        let user = Arn::parse(bearer)
-            .filter(|arn| arn.kind != Kind::Channel && self.users.contains(bearer))
-            .ok_or_else(|| ServiceError::unauthorized_client(bearer))?;
-
-        // 2. The channel is in the caller's app instance.
-        let channel_arn = target.channel_arn.as_deref().unwrap_or_default();
-        let channel = Arn::parse(channel_arn)
-            .filter(|arn| arn.kind == Kind::Channel)
-            .ok_or_else(|| {
-                ServiceError::bad_request(format!("ChannelArn {channel_arn} is not valid"))
-            })?;
-        if channel.app_instance != user.app_instance {
-            let action = target.operation.action();
-            return Err(ServiceError::forbidden(bearer, &action, channel_arn));
-        }
-        let sub_channel_id = target.sub_channel_id.as_deref();
-        if let Some(id) = sub_channel_id.filter(|id| !is_id(id)) {
-            let message = format!("SubChannelId {id} is not valid");
-            return Err(ServiceError::bad_request(message));
-        }
-
-        // 3. The checks of the operation itself.
-        let caller = CallContext {
-            bearer,
-            channel_arn,
-            sub_channel_id,
-            operation: target.operation,
-        };
-        let message_id = target.message_id.as_deref().unwrap_or_default();
-        match target.operation {
-            ApiOperation::GetChannelMessageStatus => self.status(&caller, message_id),
-            ApiOperation::SendChannelMessage => self.send(&caller, &request.body),
-            ApiOperation::GetChannelMessage => self.get(&caller, message_id),
-            ApiOperation::ListChannelMessages => self.list(&caller, request),
-            ApiOperation::UpdateChannelMessage => self.update(&caller, message_id, &request.body),
-            ApiOperation::RedactChannelMessage => self.redact(&caller, message_id),
-            ApiOperation::DeleteChannelMessage => self.delete(&caller, message_id),
-            ApiOperation::GetMessagingSessionEndpoint | ApiOperation::Unknown => {
-                Err(ServiceError::unknown_operation())
-            }
-        }
-    }
-}
-
-fn json_response(status: u16, body: &Value) -> HttpResponse {
-    HttpResponse::new(status, "application/json", body.to_string())
-}
-
-/// Adds the headers of every AWS response. SDKs correct their clock by the date.
-fn complete(response: HttpResponse, request_id: &str, now: OffsetDateTime) -> HttpResponse {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    let date = now.format(format).unwrap_or_default();
-    response
-        .with("x-amzn-RequestId", request_id)
-        .with("date", &date)
-}
-
-/// A version 4 UUID.
-fn request_id() -> String {
-    let random = fastrand::u128(..);
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        random >> 96,
-        (random >> 80) & 0xffff,
-        (random >> 64) & 0xfff,
-        ((random >> 48) & 0x3fff) | 0x8000,
-        random & 0xffff_ffff_ffff
-    )
 }

@@ -1,14 +1,10 @@
 //! Faults that a test can inject into GetChannelMessageStatus.
 
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
-use crate::http::{HttpResponse, WireReply};
+use crate::http::{End, HttpResponse, Reply, TakeOver, Then};
 use crate::service_error::ServiceError;
-
-/// ARNs in the texts of faults that do not quote the request.
-const USER_ARN: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone";
-const CHANNEL_ARN: &str =
-    "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/channel/somewhere";
 
 /// What happens instead of the correct response. The signature is verified first: a wrong signature is
 /// always rejected as such.
@@ -32,28 +28,63 @@ pub enum Fault {
         /// The body.
         body: Vec<u8>,
     },
-    /// See [`WireReply::Close`].
+    /// Closes the connection without a byte of a response.
     Close,
-    /// See [`WireReply::Reset`].
+    /// Resets the connection without a byte of a response.
     Reset,
-    /// See [`WireReply::ResetInHead`], with the correct response.
-    ResetInHead,
-    /// See [`WireReply::ResetInBody`].
-    ResetInBody,
-    /// See [`WireReply::StallInBody`].
-    StallInBody,
-    /// See [`WireReply::Drip`]: the pause before each byte.
-    Drip(Duration),
-    /// See [`WireReply::Hang`].
+    /// Sends nothing until the client leaves.
     Hang,
-    /// See [`WireReply::Raw`]: bytes that are not HTTP.
+    /// Closes the connection after half of the head.
+    CloseInHead,
+    /// Resets the connection after half of the head.
+    ResetInHead,
+    /// Resets the connection after the head and half of the body.
+    ResetInBody,
+    /// Sends the head and half of the body, then nothing more until the client leaves.
+    StallInBody,
+    /// Sends the response one byte at a time, with this pause before each.
+    Drip(Duration),
+    /// Sends bytes that are not HTTP, and closes the connection.
     Raw(Vec<u8>),
-    /// See [`WireReply::ContentLength`]: ten bytes more than the body has.
+    /// A `content-length` that is ten bytes too long. The connection closes after the body, so the body
+    /// looks incomplete.
     LengthTooLong,
-    /// See [`WireReply::ContentLength`]: ten bytes less than the body has, or 0.
+    /// A `content-length` that is ten bytes too short, or 0. The rest of the body is where the next
+    /// response should begin.
     LengthTooShort,
-    /// See [`WireReply::CloseAfter`].
+    /// Responds, and then closes the connection without `connection: close`.
     CloseAfter,
+}
+
+/// One function for each error of [`ServiceError::named`] that tests inject.
+macro_rules! errors {
+    ($($function:ident: $name:literal,)*) => {
+        impl Fault {
+            $(
+                #[doc = concat!("`", $name, "`.")]
+                pub fn $function() -> Fault {
+                    Fault::Error(ServiceError::named($name).expect("a known name"))
+                }
+            )*
+        }
+    };
+}
+
+errors! {
+    bad_request: "BadRequestException",
+    unauthorized_client: "UnauthorizedClientException",
+    forbidden: "ForbiddenException",
+    not_found: "NotFoundException",
+    throttled: "ThrottledClientException",
+    throttling: "ThrottlingException",
+    service_failure: "ServiceFailureException",
+    service_unavailable: "ServiceUnavailableException",
+    access_denied: "AccessDeniedException",
+    expired_token: "ExpiredTokenException",
+    unrecognized_client: "UnrecognizedClientException",
+    invalid_signature: "InvalidSignatureException",
+    missing_authentication_token: "MissingAuthenticationTokenException",
+    incomplete_signature: "IncompleteSignatureException",
 }
 
 impl Fault {
@@ -64,88 +95,6 @@ impl Fault {
             name: name.map(String::from),
             message: message.into(),
         })
-    }
-
-    /// `BadRequestException`, 400.
-    pub fn bad_request() -> Fault {
-        Fault::Error(ServiceError::bad_request(format!(
-            "{CHANNEL_ARN} is not valid"
-        )))
-    }
-
-    /// `UnauthorizedClientException`, 401.
-    pub fn unauthorized_client() -> Fault {
-        Fault::Error(ServiceError::unauthorized_client(USER_ARN))
-    }
-
-    /// `ForbiddenException`, 403.
-    pub fn forbidden() -> Fault {
-        let action = "chime:GetChannelMessageStatus";
-        Fault::Error(ServiceError::forbidden(USER_ARN, action, CHANNEL_ARN))
-    }
-
-    /// `NotFoundException`, 404.
-    pub fn not_found() -> Fault {
-        Fault::Error(ServiceError::not_found("some-message", CHANNEL_ARN))
-    }
-
-    /// `ThrottledClientException`, 429.
-    pub fn throttled() -> Fault {
-        Fault::Error(ServiceError::throttled(USER_ARN))
-    }
-
-    /// `ThrottlingException`, 429: the throttle of other layers of AWS.
-    pub fn throttling() -> Fault {
-        let message = format!("Rate exceeded for {USER_ARN}");
-        Fault::error(429, Some("ThrottlingException"), &message)
-    }
-
-    /// `ServiceFailureException`, 500.
-    pub fn service_failure() -> Fault {
-        Fault::Error(ServiceError::service_failure())
-    }
-
-    /// `ServiceUnavailableException`, 503.
-    pub fn service_unavailable() -> Fault {
-        Fault::Error(ServiceError::service_unavailable())
-    }
-
-    /// `AccessDeniedException`, 403, from IAM.
-    pub fn access_denied() -> Fault {
-        Fault::Error(ServiceError::access_denied(CHANNEL_ARN))
-    }
-
-    /// `ExpiredTokenException`, 403.
-    pub fn expired_token() -> Fault {
-        Fault::Error(ServiceError::expired_token())
-    }
-
-    /// `UnrecognizedClientException`, 403.
-    pub fn unrecognized_client() -> Fault {
-        let message = "The security token included in the request is invalid.";
-        Fault::error(403, Some("UnrecognizedClientException"), message)
-    }
-
-    /// `InvalidSignatureException`, 403, with the ARNs that AWS quotes in it.
-    pub fn invalid_signature() -> Fault {
-        let message = format!(
-            "The request signature we calculated does not match the signature you provided. The \
-             Canonical String for this request should have been\n'GET\n{CHANNEL_ARN}\n\n\
-             x-amz-chime-bearer:{USER_ARN}'"
-        );
-        Fault::error(403, Some("InvalidSignatureException"), &message)
-    }
-
-    /// `MissingAuthenticationTokenException`, 403.
-    pub fn missing_authentication_token() -> Fault {
-        let message = "Missing Authentication Token";
-        Fault::error(403, Some("MissingAuthenticationTokenException"), message)
-    }
-
-    /// `IncompleteSignatureException`, 403.
-    pub fn incomplete_signature() -> Fault {
-        let message = "AuthorizationHeader header requires 'Signature' parameter.";
-        Fault::error(403, Some("IncompleteSignatureException"), message)
     }
 
     /// An HTML page of a load balancer, without an error name.
@@ -194,39 +143,175 @@ impl Fault {
         }
     }
 
-    /// The reply on the wire, made from the correct response.
-    pub(crate) fn reply(self, correct: impl FnOnce() -> HttpResponse) -> WireReply {
+    /// The response that this fault is about: another one, or the correct one.
+    pub(crate) fn response(&self, correct: impl FnOnce() -> HttpResponse) -> HttpResponse {
         match self {
-            Fault::Pass | Fault::Latency(_) | Fault::After(..) => WireReply::Respond(correct()),
-            Fault::Error(service_error) => WireReply::Respond(service_error.response()),
+            Fault::Error(service_error) => service_error.response(),
             Fault::Body {
                 status,
                 headers,
                 body,
-            } => WireReply::Respond(HttpResponse {
-                status,
-                headers,
-                body,
-            }),
-            Fault::Close => WireReply::Close,
-            Fault::Reset => WireReply::Reset,
-            Fault::ResetInHead => WireReply::ResetInHead(correct()),
-            Fault::ResetInBody => WireReply::ResetInBody(correct()),
-            Fault::StallInBody => WireReply::StallInBody(correct()),
-            Fault::Drip(every) => WireReply::Drip(correct(), every),
-            Fault::Hang => WireReply::Hang,
-            Fault::Raw(bytes) => WireReply::Raw(bytes),
-            Fault::LengthTooLong => {
-                let response = correct();
-                let length = response.body.len() + 10;
-                WireReply::ContentLength(response, length)
+            } => HttpResponse {
+                status: *status,
+                headers: headers.clone(),
+                body: body.clone(),
+            },
+            _ => correct(),
+        }
+    }
+
+    /// The reply in which this fault changes the response. The guard is dropped before the last byte is
+    /// sent.
+    pub(crate) fn reply(self, response: HttpResponse, guard: Box<dyn Send>) -> Reply {
+        let length = response.body.len();
+        let head = response.head(Some(length));
+        let half_head = || head[..head.len() / 2].to_vec();
+        let half_body = || [&head, &response.body[..length / 2]].concat();
+        let with_length = |length| [response.head(Some(length)), response.body.clone()].concat();
+        let mut pause = Duration::ZERO;
+        let (bytes, end) = match self {
+            Fault::Pass | Fault::Latency(_) | Fault::After(..) => return response.into(),
+            Fault::Error(_) | Fault::Body { .. } => return response.into(),
+            Fault::Close => (Vec::new(), End::Close),
+            Fault::Reset => (Vec::new(), End::Reset),
+            Fault::Hang => (Vec::new(), End::Silence),
+            Fault::CloseInHead => (half_head(), End::Close),
+            Fault::ResetInHead => (half_head(), End::Reset),
+            Fault::ResetInBody => (half_body(), End::Reset),
+            Fault::StallInBody => (half_body(), End::Silence),
+            Fault::Drip(every) => {
+                pause = every;
+                (with_length(length), End::Close)
             }
-            Fault::LengthTooShort => {
-                let response = correct();
-                let length = response.body.len().saturating_sub(10);
-                WireReply::ContentLength(response, length)
-            }
-            Fault::CloseAfter => WireReply::CloseAfter(correct()),
+            Fault::Raw(bytes) => (bytes, End::Close),
+            Fault::LengthTooLong => (with_length(length + 10), End::Close),
+            Fault::LengthTooShort => (with_length(length.saturating_sub(10)), End::Silence),
+            Fault::CloseAfter => (with_length(length), End::Close),
+        };
+        Reply::TakeOver(TakeOver {
+            bytes,
+            pause,
+            then: Then::End(end),
+            guard: Some(guard),
+        })
+    }
+}
+
+/// The faults that a test has planned. The first of these that has one decides about a read: the
+/// message's own list, the message's lasting fault, the script, the blip, the lasting fault of all.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) by_message: HashMap<String, VecDeque<Fault>>,
+    pub(crate) always_for: HashMap<String, Option<Fault>>,
+    pub(crate) script: VecDeque<Fault>,
+    pub(crate) blip: Option<Blip>,
+    pub(crate) always: Option<Fault>,
+}
+
+/// A fault of all reads for some time, which begins with the next read.
+#[derive(Debug)]
+pub(crate) struct Blip {
+    pub(crate) fault: Fault,
+    pub(crate) length: Duration,
+    pub(crate) began: Option<Instant>,
+}
+
+impl Faults {
+    pub(crate) fn next(&mut self, message_id: &str, now: Instant) -> Fault {
+        let own = self.by_message.get_mut(message_id);
+        own.and_then(VecDeque::pop_front)
+            .or_else(|| self.always_for.get(message_id).cloned().flatten())
+            .or_else(|| self.script.pop_front())
+            .or_else(|| self.blip.as_mut()?.at(now))
+            .or_else(|| self.always.clone())
+            .unwrap_or(Fault::Pass)
+    }
+}
+
+impl Blip {
+    fn at(&mut self, now: Instant) -> Option<Fault> {
+        let began = *self.began.get_or_insert(now);
+        (now.saturating_duration_since(began) < self.length).then(|| self.fault.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Client, Server, ServerOptions};
+
+    #[tokio::test]
+    async fn faults_send_their_part_of_the_response_and_end_the_connection() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n";
+        let head_of = |length: &str| head.replace("12", length);
+        let whole = format!("{head}123456789012");
+        let raw = Fault::Raw(b"not HTTP".to_vec());
+        for (fault, sent, end) in [
+            (Fault::Close, String::new(), End::Close),
+            (Fault::Reset, String::new(), End::Reset),
+            (Fault::Hang, String::new(), End::Silence),
+            (Fault::CloseInHead, head[..19].into(), End::Close),
+            (Fault::ResetInHead, head[..19].into(), End::Reset),
+            (Fault::ResetInBody, format!("{head}123456"), End::Reset),
+            (Fault::StallInBody, format!("{head}123456"), End::Silence),
+            (Fault::Drip(Duration::ZERO), whole.clone(), End::Close),
+            (raw, "not HTTP".into(), End::Close),
+            (
+                Fault::LengthTooLong,
+                head_of("22") + "123456789012",
+                End::Close,
+            ),
+            (
+                Fault::LengthTooShort,
+                head_of("2") + "123456789012",
+                End::Silence,
+            ),
+            (Fault::CloseAfter, whole, End::Close),
+        ] {
+            println!("{fault:?}");
+            let options = ServerOptions::plain(([127, 0, 0, 1], 0).into());
+            let server = Server::start(options, move |_| {
+                let response = HttpResponse::new(200, "", "123456789012");
+                std::future::ready(fault.clone().reply(response, Box::new(())))
+            });
+            let server = server.await.unwrap();
+            let mut client = Client::connect(&server).await.unwrap();
+            client.request().await;
+            client.receives(&sent, end).await;
+        }
+    }
+
+    #[test]
+    fn the_faults_of_a_message_precede_the_script_the_blip_and_the_lasting_fault() {
+        let now = Instant::now();
+        let (mut faults, hang) = (Faults::default(), || Fault::Hang);
+        assert_eq!(faults.next("m", now), Fault::Pass);
+        faults.always = Some(hang());
+        let length = Duration::from_millis(60);
+        let began = None;
+        faults.blip = Some(Blip {
+            fault: Fault::Close,
+            length,
+            began,
+        });
+        faults.script = [Fault::Reset].into();
+        faults
+            .by_message
+            .insert("m".into(), [Fault::CloseAfter].into());
+        faults
+            .always_for
+            .insert("n".into(), Some(Fault::ResetInBody));
+        let after = |ms| now + Duration::from_millis(ms);
+        for (id, at, expected) in [
+            ("n", 0, Fault::ResetInBody),
+            ("m", 0, Fault::CloseAfter),
+            ("m", 0, Fault::Reset),
+            ("m", 10, Fault::Close),
+            ("m", 69, Fault::Close),
+            ("m", 70, hang()),
+            ("n", 80, Fault::ResetInBody),
+        ] {
+            assert_eq!(faults.next(id, after(at)), expected, "{id} at {at}");
         }
     }
 }

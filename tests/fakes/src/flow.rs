@@ -1,10 +1,10 @@
 //! Messages, and the outcomes of channel flows.
 //!
-//! No flow runs. The outcome is fixed when a message is sent; the age of the message then decides
-//! whether it is still pending.
+//! No flow runs. The outcome is fixed when a message is sent, and takes effect when its time has come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::service_error::ServiceError;
@@ -44,6 +44,21 @@ impl FlowOutcome {
         FlowOutcome::Decided("SENT".into(), None)
     }
 
+    /// The status and detail when the flow begins its work.
+    pub(crate) fn at_first(&self) -> (&str, Option<&str>) {
+        match self {
+            FlowOutcome::Decided(value, detail) => (value, detail.as_deref()),
+            FlowOutcome::PendingThen {
+                after: Duration::ZERO,
+                value,
+                detail,
+            } => (value, detail.as_deref()),
+            FlowOutcome::Pending | FlowOutcome::PendingThen { .. } | FlowOutcome::Refused(_) => {
+                ("PENDING", None)
+            }
+        }
+    }
+
     /// The outcome that a message's `Metadata` chooses:
     /// `{"flow":{"outcome":"SENT|FAILED|DENIED|PENDING","afterMs":3000,"detail":"…"}}`, where `afterMs`
     /// and `detail` are optional; or, as `outcome`, the name of the error that requests for the status
@@ -53,45 +68,31 @@ impl FlowOutcome {
     /// If `flow` is not valid, with the reason. A silent default would look like a bug in the function
     /// under test.
     pub fn from_metadata(metadata: &str) -> Result<Option<FlowOutcome>, String> {
-        let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
-            return Ok(None);
-        };
+        let metadata: Value = serde_json::from_str(metadata).unwrap_or_default();
         let Some(flow) = metadata.get("flow") else {
             return Ok(None);
         };
-        let known = ["outcome", "afterMs", "detail"];
-        let members = flow.as_object().ok_or("flow is not an object")?;
-        if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
-            return Err(format!("flow.{name} is not known"));
-        }
-        let after = match members.get("afterMs") {
-            None => DEFAULT_DELAY,
-            Some(ms) => Duration::from_millis(ms.as_u64().ok_or("flow.afterMs is not a number")?),
-        };
-        let detail = match members.get("detail") {
-            None => None,
-            Some(detail) => Some(
-                detail
-                    .as_str()
-                    .ok_or("flow.detail is not a string")?
-                    .to_owned(),
-            ),
-        };
-        match members.get("outcome").and_then(Value::as_str) {
-            Some("PENDING") => Ok(Some(FlowOutcome::Pending)),
-            Some(value @ ("SENT" | "FAILED" | "DENIED")) => Ok(Some(FlowOutcome::PendingThen {
-                after,
-                value: value.into(),
-                detail,
-            })),
-            other => other
-                .and_then(ServiceError::named)
-                .map(|service_error| Some(FlowOutcome::Refused(service_error)))
-                .ok_or_else(|| {
-                    "flow.outcome must be SENT, FAILED, DENIED, PENDING or an error of Chime".into()
-                }),
-        }
+        let flow = ChosenFlow::deserialize(flow).map_err(|error| format!("flow: {error}"))?;
+        Ok(Some(match flow.outcome.as_str() {
+            "PENDING" => FlowOutcome::Pending,
+            "SENT" | "FAILED" | "DENIED" => FlowOutcome::PendingThen {
+                after: flow.after_ms.map_or(DEFAULT_DELAY, Duration::from_millis),
+                value: flow.outcome,
+                detail: flow.detail,
+            },
+            name => FlowOutcome::Refused(ServiceError::named(name).ok_or(
+                "flow.outcome must be SENT, FAILED, DENIED, PENDING or an error of Chime",
+            )?),
+        }))
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ChosenFlow {
+    outcome: String,
+    after_ms: Option<u64>,
+    detail: Option<String>,
 }
 
 /// How long a message is pending by default.
@@ -118,100 +119,41 @@ pub struct Message {
     pub outcome: FlowOutcome,
 }
 
-/// A message's status at some moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FlowStatus {
-    pub(crate) value: String,
-    pub(crate) detail: Option<String>,
-    /// Whether it was pending before. Chime then deletes a denied message.
-    pub(crate) by_flow: bool,
-}
-
-impl FlowOutcome {
-    /// The status of a message of this age.
-    pub(crate) fn at(&self, since: Instant, now: Instant) -> FlowStatus {
-        match self {
-            FlowOutcome::Decided(value, detail) => FlowStatus {
-                value: value.clone(),
-                detail: detail.clone(),
-                by_flow: false,
-            },
-            FlowOutcome::PendingThen {
-                after,
-                value,
-                detail,
-            } if now.saturating_duration_since(since) >= *after => FlowStatus {
-                value: value.clone(),
-                detail: detail.clone(),
-                by_flow: true,
-            },
-            FlowOutcome::Pending | FlowOutcome::PendingThen { .. } | FlowOutcome::Refused(_) => {
-                FlowStatus {
-                    value: "PENDING".into(),
-                    detail: None,
-                    by_flow: false,
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_pending_until_their_flow_decides() {
-        let sent = Instant::now();
-        let outcome = FlowOutcome::sent_after(Duration::from_secs(3));
-        let value = |ms| outcome.at(sent, sent + Duration::from_millis(ms)).value;
-        assert_eq!(value(0), "PENDING");
-        assert_eq!(value(2_999), "PENDING");
-        assert_eq!(value(3_000), "SENT");
-    }
-
-    #[test]
-    fn metadata_chooses_the_outcome() {
-        let read = |text| FlowOutcome::from_metadata(text).unwrap();
-        assert_eq!(
-            read(r#"{"flow":{"outcome":"FAILED","afterMs":10,"detail":"why"}}"#),
-            Some(FlowOutcome::PendingThen {
-                after: Duration::from_millis(10),
-                value: "FAILED".into(),
-                detail: Some("why".into()),
-            })
-        );
-        assert_eq!(
-            read(r#"{"flow":{"outcome":"PENDING"}}"#),
-            Some(FlowOutcome::Pending)
-        );
-        assert_eq!(
-            read(r#"{"flow":{"outcome":"ServiceFailureException"}}"#),
-            Some(FlowOutcome::Refused(ServiceError::service_failure()))
-        );
-        assert_eq!(
-            read(r#"{"flow":{"outcome":"SENT"}}"#),
-            Some(FlowOutcome::default())
-        );
-    }
-
-    #[test]
-    fn other_metadata_chooses_no_outcome() {
-        assert_eq!(FlowOutcome::from_metadata("free text"), Ok(None));
-        assert_eq!(FlowOutcome::from_metadata(r#"{"a":1}"#), Ok(None));
-    }
-
-    #[test]
-    fn invalid_flows_are_errors_that_name_the_member() {
-        for (text, named) in [
-            (r#"{"flow":1}"#, "object"),
-            (r#"{"flow":{}}"#, "outcome"),
-            (r#"{"flow":{"outcome":"GONE"}}"#, "outcome"),
-            (r#"{"flow":{"outcome":"SENT","afterMs":"1"}}"#, "afterMs"),
-            (r#"{"flow":{"outcome":"SENT","after":1}}"#, "after"),
+    fn metadata_chooses_the_outcome_and_invalid_flows_are_errors() {
+        let failed = FlowOutcome::PendingThen {
+            after: Duration::from_millis(10),
+            value: "FAILED".into(),
+            detail: Some("why".into()),
+        };
+        let refused = ServiceError::named("ThrottledClientException").map(FlowOutcome::Refused);
+        let throttled = r#"{"flow":{"outcome":"ThrottledClientException"}}"#;
+        let detailed = r#"{"flow":{"outcome":"FAILED","afterMs":10,"detail":"why"}}"#;
+        for (metadata, expected) in [
+            ("free text", Some(None)),
+            (r#"{"a":1}"#, Some(None)),
+            (
+                r#"{"flow":{"outcome":"PENDING"}}"#,
+                Some(Some(FlowOutcome::Pending)),
+            ),
+            (
+                r#"{"flow":{"outcome":"SENT"}}"#,
+                Some(Some(FlowOutcome::default())),
+            ),
+            (detailed, Some(Some(failed))),
+            (throttled, Some(refused)),
+            (r#"{"flow":1}"#, None),
+            (r#"{"flow":{}}"#, None),
+            (r#"{"flow":{"outcome":"GONE"}}"#, None),
+            (r#"{"flow":{"outcome":"SENT","afterMs":"1"}}"#, None),
+            (r#"{"flow":{"outcome":"SENT","after":1}}"#, None),
         ] {
-            let error = FlowOutcome::from_metadata(text).unwrap_err();
-            assert!(error.contains(named), "{error}");
+            let outcome = FlowOutcome::from_metadata(metadata).ok();
+            assert_eq!(outcome, expected, "{metadata}");
         }
     }
 }

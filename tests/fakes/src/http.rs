@@ -1,35 +1,40 @@
-//! HTTP/1.1 server that can misbehave on purpose.
+//! HTTP/1.1 server on hyper, whose connections can be broken on purpose.
 //!
-//! A library server keeps to the protocol: it never resets in the middle of a head and never sends a
-//! wrong length. The code under test must survive servers that do, so this one writes its own bytes.
-//! It works over TCP or TLS, keeps connections alive, and reads request bodies with a `content-length`
-//! or in chunks.
+//! hyper reads each request, and writes each correct response. For a fault, the connection is taken
+//! away from hyper: the server then writes bytes that no HTTP library would write, and ends the
+//! connection in one of the ways that networks have ([`End`]). WebSockets take the same way.
 
+use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::server::write_response;
 
-/// More than our clients send. Stops a client that never ends its head.
-const MAX_HEAD: usize = 256 * 1024;
-const MAX_BODY: usize = 64 * 1024 * 1024;
-const MAX_HEADERS: usize = 128;
 /// Pause before a reset. A reset can discard bytes that the client has not read.
 const BEFORE_RESET: Duration = Duration::from_millis(20);
-/// Largest last piece of a response. The observer is called before this piece is sent.
-const LAST_PIECE: usize = 64 * 1024;
+/// Connections that the kernel accepts before the server does.
+const BACKLOG: u32 = 1024;
 
 /// Connections are numbered over all servers of the process, so records can be merged.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
@@ -56,14 +61,14 @@ impl ServerOptions {
     }
 }
 
-/// One request, as received.
+/// One request.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
-    /// The method, in the case it was sent in.
+    /// The method.
     pub method: String,
     /// Path and query, neither decoded nor normalized.
     pub target: String,
-    /// Names as sent, values with the whitespace around them removed; order and repetitions kept.
+    /// Names in lower case; repeated headers in the order in which they were sent.
     pub headers: Vec<(String, String)>,
     /// The body, with any chunking removed.
     pub body: Vec<u8>,
@@ -74,32 +79,54 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// The first value of a header, whatever the case of its name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+    async fn read(
+        request: Request<Incoming>,
+        connection: u64,
+        at: Instant,
+    ) -> hyper::Result<HttpRequest> {
+        let (head, body) = request.into_parts();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Ok(HttpRequest {
+            method: head.method.to_string(),
+            target: head.uri.to_string(),
+            headers: head
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), text(value)))
+                .collect(),
+            body: body.collect().await?.to_bytes().to_vec(),
+            connection,
+            at,
+        })
     }
 
-    /// All values of a header, whatever the case of its name.
+    /// The first value of a header.
+    pub fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.headers(name).next()
+    }
+
+    /// All values of a header.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers
-            .iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        let named = move |header: &&(String, String)| header.0.eq_ignore_ascii_case(name);
+        let headers = self.headers.iter().filter(named);
+        headers.map(|(_, value)| value.as_str())
     }
 
     /// The target up to the query, undecoded.
     pub fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(self.target.as_str(), |(path, _)| path)
+        self.target.split('?').next().unwrap_or_default()
     }
 
     /// The query, undecoded and without its question mark; may be empty.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The first value of a parameter in the query, decoded.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query().as_bytes())
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.into_owned())
     }
 }
 
@@ -108,7 +135,7 @@ impl HttpRequest {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Header names and values, sent as they are.
+    /// Header names and values.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -135,143 +162,196 @@ impl HttpResponse {
         self.headers.push((name.into(), value.into()));
         self
     }
+
+    fn into_hyper(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(self.body));
+        *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
+        for (name, value) in self.headers {
+            let name = HeaderName::try_from(name).expect("the name of a header");
+            let value = HeaderValue::try_from(value).expect("the value of a header");
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+
+    /// The head as bytes, with any `content-length`, for replies that hyper does not send.
+    pub(crate) fn head(&self, content_length: Option<usize>) -> Vec<u8> {
+        let mut response = self.clone().into_hyper();
+        if let Some(length) = content_length {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        let mut bytes = Vec::new();
+        write_response(&mut bytes, &response).expect("headers in ASCII");
+        bytes
+    }
 }
 
-/// What the server does after a request: a response, or a network fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WireReply {
-    /// Responds, and keeps the connection.
-    Respond(HttpResponse),
-    /// Waits, then replies.
-    After(Duration, Box<WireReply>),
-    /// Closes the connection without a byte of a response.
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server closes it.
     Close,
-    /// Resets the connection without a byte of a response.
+    /// The server resets it.
     Reset,
-    /// Resets the connection after half of the head.
-    ResetInHead(HttpResponse),
-    /// Resets the connection after the head and half of the body.
-    ResetInBody(HttpResponse),
-    /// Sends the head and half of the body, then nothing more until the client leaves.
-    StallInBody(HttpResponse),
-    /// Sends the response one byte at a time, with this pause before each.
-    Drip(HttpResponse, Duration),
-    /// Sends nothing until the client leaves or the server stops.
-    Hang,
-    /// Sends these bytes in place of a response, and closes.
-    Raw(Vec<u8>),
-    /// Sends the response with another `content-length`. If that is longer than the body, the
-    /// connection closes after the body. If it is shorter, the rest of the body is where the next
-    /// response should begin.
-    ContentLength(HttpResponse, usize),
-    /// Responds, and then closes the connection without `connection: close`.
-    CloseAfter(HttpResponse),
+    /// It stays open, but the server sends nothing more, as if the network had lost it.
+    Silence,
 }
 
-impl WireReply {
-    /// The status, if the client gets a complete head.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            WireReply::Respond(response)
-            | WireReply::ResetInBody(response)
-            | WireReply::StallInBody(response)
-            | WireReply::Drip(response, _)
-            | WireReply::ContentLength(response, _)
-            | WireReply::CloseAfter(response) => Some(response.status),
-            WireReply::After(_, reply) => reply.status(),
-            WireReply::Close
-            | WireReply::Reset
-            | WireReply::ResetInHead(_)
-            | WireReply::Hang
-            | WireReply::Raw(_) => None,
+/// What the server does after a request.
+pub enum Reply {
+    /// hyper responds, and keeps the connection.
+    Respond(HttpResponse),
+    /// The connection is taken away from hyper.
+    TakeOver(TakeOver),
+}
+
+impl From<HttpResponse> for Reply {
+    fn from(response: HttpResponse) -> Reply {
+        Reply::Respond(response)
+    }
+}
+
+/// The rest of a connection that is taken away from hyper.
+pub struct TakeOver {
+    /// What is sent first.
+    pub bytes: Vec<u8>,
+    /// Pause before each byte. If it is zero, all bytes are sent at once.
+    pub pause: Duration,
+    /// What follows.
+    pub then: Then,
+    /// Dropped before the last byte is sent, or when the client of a silent connection leaves.
+    pub guard: Option<Box<dyn Send>>,
+}
+
+/// What follows the bytes of a [`TakeOver`].
+pub enum Then {
+    /// The connection ends.
+    End(End),
+    /// Code with another protocol serves the connection, which closes when its future ends.
+    Serve(Box<dyn FnOnce(Stream) -> BoxFuture<'static, ()> + Send>),
+}
+
+impl TakeOver {
+    /// An end without a byte before it.
+    pub fn end(end: End) -> TakeOver {
+        TakeOver {
+            bytes: Vec::new(),
+            pause: Duration::ZERO,
+            then: Then::End(end),
+            guard: None,
         }
     }
 
-    /// The same reply with a changed response, if it has one.
-    #[must_use]
-    pub fn map_response(self, change: &dyn Fn(HttpResponse) -> HttpResponse) -> WireReply {
-        match self {
-            WireReply::Respond(response) => WireReply::Respond(change(response)),
-            WireReply::After(delay, reply) => {
-                WireReply::After(delay, Box::new(reply.map_response(change)))
+    async fn perform(mut self, mut stream: Stream) -> io::Result<()> {
+        let last = self.bytes.len().saturating_sub(1);
+        let piece = if self.pause.is_zero() { last } else { 1 };
+        for bytes in self.bytes[..last].chunks(piece.max(1)) {
+            sleep(self.pause).await;
+            stream.write_all(bytes).await?;
+            stream.flush().await?;
+        }
+        sleep(self.pause).await;
+        if !matches!(self.then, Then::End(End::Silence)) {
+            self.guard = None;
+        }
+        stream.write_all(&self.bytes[last..]).await?;
+        stream.flush().await?;
+        match self.then {
+            Then::End(End::Close) => stream.shutdown().await,
+            Then::End(End::Reset) => {
+                if !self.bytes.is_empty() {
+                    sleep(BEFORE_RESET).await;
+                }
+                // With zero linger, the kernel sends a reset when the stream is dropped.
+                stream.tcp().set_zero_linger()
             }
-            WireReply::ResetInHead(response) => WireReply::ResetInHead(change(response)),
-            WireReply::ResetInBody(response) => WireReply::ResetInBody(change(response)),
-            WireReply::StallInBody(response) => WireReply::StallInBody(change(response)),
-            WireReply::Drip(response, every) => WireReply::Drip(change(response), every),
-            WireReply::ContentLength(response, length) => {
-                WireReply::ContentLength(change(response), length)
+            Then::End(End::Silence) => read_to_end(stream).await,
+            Then::Serve(serve) => {
+                serve(stream).await;
+                Ok(())
             }
-            WireReply::CloseAfter(response) => WireReply::CloseAfter(change(response)),
-            WireReply::Close | WireReply::Reset | WireReply::Hang | WireReply::Raw(_) => self,
         }
     }
 }
 
-impl From<HttpResponse> for WireReply {
-    fn from(response: HttpResponse) -> WireReply {
-        WireReply::Respond(response)
+/// Returns when the client has left.
+async fn read_to_end(mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
+    let mut ignored = [0; 4096];
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
+}
+
+/// How a server treats new connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NewConnections {
+    /// Serves them.
+    #[default]
+    Serve,
+    /// Refuses them. The server keeps its port.
+    Refuse,
+    /// Accepts them, and never sends a byte, not even of a TLS handshake.
+    Swallow,
+    /// Begins the TLS handshake, or reads the first request, after this time.
+    Slow(Duration),
+    /// Serves so many requests on each, and then is silent. Handlers do not get further requests.
+    SilentAfter(usize),
+}
+
+/// A byte stream, plain or encrypted.
+pub type Stream = Box<dyn Wire>;
+
+/// What the server needs of a byte stream.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The socket.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
     }
 }
 
-/// Observes how an exchange ends. Just before the last bytes of the reply go out, `finishing` is
-/// called and the observer is dropped. So the record is complete when the client has its response. If
-/// the client leaves or the server stops first, the observer is only dropped.
-pub trait ReplyObserver: Send {
-    /// The last bytes of the reply are about to go out.
-    fn finishing(&mut self, at: Instant);
-}
-
-/// A connection after the server has switched protocols.
-pub struct Upgraded {
-    /// The connection, plain or encrypted.
-    pub stream: Box<dyn Duplex>,
-    /// Bytes that were read after the request and belong to the new protocol.
-    pub unread: Vec<u8>,
-}
-
-/// A byte stream in both directions.
-pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
-
-/// The code that serves a connection after a 101. The connection closes when its future ends.
-pub type Upgrade = Box<dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
-
-/// A reply and its observer.
-pub struct ObservedReply {
-    /// The reply.
-    pub reply: WireReply,
-    /// The observer.
-    pub observer: Option<Box<dyn ReplyObserver>>,
-    /// The protocol that follows the reply, which is then a 101.
-    pub upgrade: Option<Upgrade>,
-}
-
-impl From<WireReply> for ObservedReply {
-    fn from(reply: WireReply) -> ObservedReply {
-        ObservedReply {
-            reply,
-            observer: None,
-            upgrade: None,
-        }
-    }
-}
-
-impl From<HttpResponse> for ObservedReply {
-    fn from(response: HttpResponse) -> ObservedReply {
-        WireReply::Respond(response).into()
+impl Wire for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
     }
 }
 
 /// A running server. Dropping it stops everything: no connection is accepted any more, and those
 /// that are open are closed.
-#[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
-    open: Arc<AtomicUsize>,
-    close: mpsc::Sender<oneshot::Sender<()>>,
-    accepting: AbortHandle,
+    state: Arc<ServerState>,
+    serve: Arc<dyn Fn(TcpStream) + Send + Sync>,
+    listening: tokio::sync::Mutex<Option<Listening>>,
+}
+
+enum Listening {
+    Accepting(JoinHandle<()>),
+    /// A socket that holds the port and does not listen, so the kernel refuses connections.
+    Refusing(TcpSocket),
+}
+
+struct ServerState {
+    tls: Option<TlsAcceptor>,
+    keep_alive: Duration,
+    new_connections: Mutex<NewConnections>,
+    open: watch::Sender<BTreeMap<u64, OpenConnection>>,
+}
+
+struct OpenConnection {
+    take_over: UnboundedSender<TakeOver>,
+    activity: Activity,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    Idle,
+    /// hyper has a request without its response.
+    Busy,
+    /// It was taken away from hyper.
+    TakenOver,
 }
 
 impl Server {
@@ -284,63 +364,49 @@ impl Server {
     where
         H: Fn(HttpRequest) -> F + Send + Sync + 'static,
         F: Future + Send + 'static,
-        F::Output: Into<ObservedReply>,
+        F::Output: Into<Reply> + Send,
     {
-        let handler = Arc::new(handler);
-        let tls = options.tls.map(TlsAcceptor::from);
-        let keep_alive = options.keep_alive;
-        Server::listen(options.bind, move |tcp| {
-            let handler = Arc::clone(&handler);
-            let tls = tls.clone();
-            async move {
-                // Otherwise a body that is written after its head can wait 40 ms for an
-                // acknowledgment.
-                let _ = tcp.set_nodelay(true);
-                let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-                // An error here is an error of the connection, and the client also sees it.
-                let _ = match tls {
-                    None => serve_connection(tcp, id, keep_alive, &*handler).await,
-                    Some(tls) => match tls.accept(tcp).await {
-                        Ok(stream) => serve_connection(stream, id, keep_alive, &*handler).await,
-                        Err(error) => Err(error),
-                    },
-                };
+        let bind = options.bind;
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}"))
+        };
+        let socket = bound_socket(bind).map_err(named)?;
+        let addr = socket.local_addr().map_err(named)?;
+        let listener = socket.listen(BACKLOG).map_err(named)?;
+        let state = Arc::new(ServerState {
+            tls: options.tls.map(TlsAcceptor::from),
+            keep_alive: options.keep_alive,
+            new_connections: Mutex::default(),
+            open: watch::Sender::default(),
+        });
+        let serve: Arc<dyn Fn(TcpStream) + Send + Sync> = Arc::new({
+            let (state, handler) = (Arc::clone(&state), Arc::new(handler));
+            move |tcp| {
+                let connection = Connection::new(&state);
+                let handler = Arc::clone(&handler);
+                tokio::spawn(async move { connection.serve(tcp, &*handler).await });
             }
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&serve)));
+        Ok(Server {
+            addr,
+            state,
+            serve,
+            listening: tokio::sync::Mutex::new(Some(Listening::Accepting(accepting))),
         })
-        .await
     }
 
-    /// Accepts connections and never sends a byte, like a TLS handshake that hangs.
+    /// Accepts connections and never sends a byte.
     ///
     /// # Errors
     /// When it cannot listen there; the text names the address.
     pub async fn silent(bind: SocketAddr) -> io::Result<Server> {
-        Server::listen(bind, |mut tcp| async move {
-            let mut ignored = [0; 4096];
-            while tcp.read(&mut ignored).await.is_ok_and(|n| n > 0) {}
-        })
-        .await
-    }
-
-    async fn listen<S, F>(bind: SocketAddr, serve: S) -> io::Result<Server>
-    where
-        S: Fn(TcpStream) -> F + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}"))
-        };
-        let listener = TcpListener::bind(bind).await.map_err(named)?;
-        let addr = listener.local_addr().map_err(named)?;
-        let open = Arc::new(AtomicUsize::new(0));
-        let (close, closes) = mpsc::channel(1);
-        let accepting = tokio::spawn(accept(listener, serve, Arc::clone(&open), closes));
-        Ok(Server {
-            addr,
-            open,
-            close,
-            accepting: accepting.abort_handle(),
-        })
+        let options = ServerOptions::plain(bind);
+        let server = Server::start(options, |_| pending::<HttpResponse>()).await?;
+        server
+            .treat_new_connections(NewConnections::Swallow)
+            .await?;
+        Ok(server)
     }
 
     /// The address it listens on, with the port that it got.
@@ -350,506 +416,367 @@ impl Server {
 
     /// How many connections are open, those in a TLS handshake included.
     pub fn open_connections(&self) -> usize {
-        self.open.load(Ordering::SeqCst)
+        self.state.open.borrow().len()
+    }
+
+    /// Treats connections in another way from now on. Those that are open do not change.
+    ///
+    /// # Errors
+    /// When the port was lost to another process.
+    pub async fn treat_new_connections(&self, treatment: NewConnections) -> io::Result<()> {
+        *self.state.new_connections() = treatment;
+        let mut listening = self.listening.lock().await;
+        let refuse = treatment == NewConnections::Refuse;
+        *listening = match listening.take() {
+            Some(Listening::Accepting(task)) if refuse => {
+                task.abort();
+                // When the task has ended, its listener is closed.
+                let _ = task.await;
+                Some(Listening::Refusing(bound_socket(self.addr)?))
+            }
+            Some(Listening::Refusing(socket)) if !refuse => {
+                let listener = socket.listen(BACKLOG)?;
+                let accepting = tokio::spawn(accept(listener, Arc::clone(&self.serve)));
+                Some(Listening::Accepting(accepting))
+            }
+            unchanged => unchanged,
+        };
+        Ok(())
+    }
+
+    /// Ends all connections without a request in flight, and returns when they have ended or are
+    /// silent.
+    pub async fn end_idle_connections(&self, end: End) {
+        self.end_connections(end, |activity| activity == Activity::Idle)
+            .await;
     }
 
     /// Closes all connections, also busy ones, and returns when they are closed. New ones are
     /// accepted as before.
     pub async fn close_connections(&self) {
-        let (done, closed) = oneshot::channel();
-        if self.close.send(done).await.is_ok() {
-            let _ = closed.await;
+        self.end_connections(End::Close, |_| true).await;
+    }
+
+    async fn end_connections(&self, end: End, chosen: impl Fn(Activity) -> bool) {
+        let mut ended = Vec::new();
+        for (id, connection) in &*self.state.open.borrow() {
+            if chosen(connection.activity) {
+                // A connection that is gone needs no end.
+                let _ = connection.take_over.send(TakeOver::end(end));
+                ended.push(*id);
+            }
         }
+        let is_silent = |connection: &OpenConnection| {
+            end == End::Silence && connection.activity == Activity::TakenOver
+        };
+        let mut open = self.state.open.subscribe();
+        // The sender lives as long as this server.
+        let _ = open
+            .wait_for(|open| ended.iter().all(|id| open.get(id).is_none_or(is_silent)))
+            .await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The connections' tasks live in a set that the accepting task owns, and end with it.
-        self.accepting.abort();
+        if let Some(Listening::Accepting(task)) = self.listening.get_mut() {
+            task.abort();
+        }
+        // A connection ends when its sender is dropped.
+        self.state.open.send_modify(BTreeMap::clear);
     }
 }
 
-/// Counts a connection for as long as it lives.
-struct OpenConnection(Arc<AtomicUsize>);
-
-impl OpenConnection {
-    fn count(counter: &Arc<AtomicUsize>) -> OpenConnection {
-        counter.fetch_add(1, Ordering::SeqCst);
-        OpenConnection(Arc::clone(counter))
+impl ServerState {
+    fn new_connections(&self) -> std::sync::MutexGuard<'_, NewConnections> {
+        let guard = self.new_connections.lock();
+        guard.unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-async fn accept<S, F>(
-    listener: TcpListener,
-    serve: S,
-    open: Arc<AtomicUsize>,
-    mut closes: mpsc::Receiver<oneshot::Sender<()>>,
-) where
-    S: Fn(TcpStream) -> F,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => {
-                    let counted = OpenConnection::count(&open);
-                    let serving = serve(tcp);
-                    connections.spawn(async move {
-                        let _counted = counted;
-                        serving.await;
-                    });
-                }
-                // Probably the process is out of file descriptors. Waits until some are closed.
-                Err(_) => sleep(Duration::from_millis(10)).await,
-            },
-            Some(_) = connections.join_next() => {}
-            Some(done) = closes.recv() => {
-                connections.shutdown().await;
-                let _ = done.send(());
+    fn set_activity(&self, id: u64, activity: Activity) {
+        self.open.send_modify(|open| {
+            if let Some(connection) = open.get_mut(&id) {
+                connection.activity = activity;
             }
+        });
+    }
+
+    /// The byte stream of a new connection.
+    async fn open(&self, tcp: TcpStream, treatment: NewConnections) -> io::Result<Stream> {
+        match treatment {
+            NewConnections::Swallow => {
+                read_to_end(tcp).await?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            NewConnections::Slow(delay) => sleep(delay).await,
+            _ => {}
+        }
+        // Otherwise a body that is written after its head can wait 40 ms for an acknowledgment.
+        tcp.set_nodelay(true)?;
+        match &self.tls {
+            None => Ok(Box::new(tcp)),
+            Some(tls) => Ok(Box::new(tls.accept(tcp).await?)),
         }
     }
 }
 
-/// What the server needs of a connection, plain or encrypted.
-trait WireStream: AsyncRead + AsyncWrite + Unpin + Send {
-    fn tcp(&self) -> &TcpStream;
-}
-
-impl WireStream for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl WireStream for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
-    }
-}
-
-/// A connection, and the bytes that were read from it and not used yet.
-struct Connection<W> {
-    wire: W,
-    unread: Vec<u8>,
-}
-
-/// Whether the connection stays open after a reply.
-#[derive(PartialEq, Eq)]
-enum ConnectionState {
-    Keep,
-    End,
-}
-
-async fn serve_connection<W, H, F>(
-    wire: W,
-    id: u64,
-    keep_alive: Duration,
-    handler: &H,
-) -> io::Result<()>
-where
-    W: WireStream + 'static,
-    H: Fn(HttpRequest) -> F,
-    F: Future,
-    F::Output: Into<ObservedReply>,
-{
-    let mut connection = Connection {
-        wire,
-        unread: Vec::new(),
+/// A socket that does not listen yet. A port that a server has just left can be bound again.
+fn bound_socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+async fn accept(listener: TcpListener, serve: Arc<dyn Fn(TcpStream) + Send + Sync>) {
     loop {
-        if connection.unread.is_empty() {
-            match timeout(keep_alive, connection.read_more()).await {
-                Ok(more) => {
-                    if !more? {
-                        return Ok(());
-                    }
-                }
-                Err(_) => return connection.wire.shutdown().await,
-            }
-        }
-        let (request, last) = match connection.read_request(id).await {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let response = HttpResponse::new(400, "text/plain", error.to_string());
-                connection
-                    .wire
-                    .write_all(&head(&response, true, None))
-                    .await?;
-                connection.wire.write_all(&response.body).await?;
-                return connection.wire.shutdown().await;
-            }
-            Err(error) => return Err(error),
-        };
-        let without_body = request.method == "HEAD";
-        let mut observed: ObservedReply = tokio::select! {
-            output = handler(request) => output.into(),
-            () = connection.wait_until_left() => return Ok(()),
-        };
-        if let Some(upgrade) = observed.upgrade.take() {
-            connection.perform(observed, false, true).await?;
-            let Connection { wire, unread } = connection;
-            let stream = Box::new(wire);
-            upgrade(Upgraded { stream, unread }).await;
-            return Ok(());
-        }
-        if connection.perform(observed, last, without_body).await? == ConnectionState::End {
-            return Ok(());
+        match listener.accept().await {
+            Ok((tcp, _)) => serve(tcp),
+            // Probably the process is out of file descriptors. Waits until some are closed.
+            Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-enum Framing {
-    Length(usize),
-    Chunked,
+/// A connection, which is in its server's list for as long as this lives.
+struct Connection {
+    id: u64,
+    server: Arc<ServerState>,
+    take_overs: UnboundedReceiver<TakeOver>,
 }
 
-fn invalid(text: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, text.to_string())
-}
-
-impl<W: WireStream> Connection<W> {
-    /// Reads some bytes; `false` at the end of the stream.
-    async fn read_more(&mut self) -> io::Result<bool> {
-        self.unread.reserve(16 * 1024);
-        Ok(self.wire.read_buf(&mut self.unread).await? > 0)
-    }
-
-    /// Reads some bytes in the middle of a request, where the end of the stream is an error.
-    async fn must_read_more(&mut self) -> io::Result<()> {
-        if self.read_more().await? {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
-    }
-
-    /// Returns when the client has left. What it sends before that is kept.
-    async fn wait_until_left(&mut self) {
-        loop {
-            if self.unread.len() > MAX_BODY {
-                pending::<()>().await;
-            }
-            match self.read_more().await {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return,
-            }
-        }
-    }
-
-    /// Waits; `false` when the client left meanwhile.
-    async fn pause(&mut self, duration: Duration) -> bool {
-        tokio::select! {
-            () = sleep(duration) => true,
-            () = self.wait_until_left() => false,
-        }
-    }
-
-    /// A request, and whether it is the connection's last.
-    async fn read_request(&mut self, id: u64) -> io::Result<(HttpRequest, bool)> {
-        let (mut request, http_10, head_length) = loop {
-            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut parsed = httparse::Request::new(&mut headers);
-            match parsed.parse(&self.unread).map_err(invalid)? {
-                httparse::Status::Complete(length) => {
-                    let request = HttpRequest {
-                        method: parsed.method.unwrap_or_default().into(),
-                        target: parsed.path.unwrap_or_default().into(),
-                        headers: parsed
-                            .headers
-                            .iter()
-                            .map(|h| {
-                                let value = String::from_utf8_lossy(h.value);
-                                (h.name.to_owned(), value.into_owned())
-                            })
-                            .collect(),
-                        body: Vec::new(),
-                        connection: id,
-                        at: Instant::now(),
-                    };
-                    break (request, parsed.version == Some(0), length);
-                }
-                httparse::Status::Partial if self.unread.len() > MAX_HEAD => {
-                    return Err(invalid("the head is too long"));
-                }
-                httparse::Status::Partial => {}
-            }
-            self.must_read_more().await?;
+impl Connection {
+    fn new(server: &Arc<ServerState>) -> Connection {
+        let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        let (take_over, take_overs) = unbounded_channel();
+        let idle = OpenConnection {
+            take_over,
+            activity: Activity::Idle,
         };
-        self.unread.drain(..head_length);
+        server.open.send_modify(|open| {
+            open.insert(id, idle);
+        });
+        Connection {
+            id,
+            server: Arc::clone(server),
+            take_overs,
+        }
+    }
 
-        let chunked = request
-            .headers("transfer-encoding")
-            .any(|v| v.to_ascii_lowercase().contains("chunked"));
-        let framing = if chunked {
-            Framing::Chunked
-        } else {
-            let length = request.header("content-length").unwrap_or("0");
-            Framing::Length(length.parse().map_err(invalid)?)
+    /// Errors are errors of the connection, and the client also sees them.
+    async fn serve<H, F>(mut self, tcp: TcpStream, handler: &H)
+    where
+        H: Fn(HttpRequest) -> F,
+        F: Future,
+        F::Output: Into<Reply>,
+    {
+        let (id, server, take_overs) = (self.id, &*self.server, &mut self.take_overs);
+        let treatment = *server.new_connections();
+        let opened = tokio::select! {
+            opened = server.open(tcp, treatment) => opened.ok(),
+            _ = take_overs.recv() => None,
         };
-        let waits = request
-            .header("expect")
-            .is_some_and(|v| v.eq_ignore_ascii_case("100-continue"));
-        if waits && self.unread.is_empty() {
-            self.wire
-                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-                .await?;
-            self.wire.flush().await?;
-        }
-        request.body = match framing {
-            Framing::Length(length) => self.take_bytes(length).await?,
-            Framing::Chunked => self.take_chunks().await?,
-        };
-        let last = http_10
-            || request
-                .headers("connection")
-                .any(|v| v.to_ascii_lowercase().contains("close"));
-        Ok((request, last))
-    }
-
-    async fn take_bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
-        if length > MAX_BODY {
-            return Err(invalid("the body is too long"));
-        }
-        while self.unread.len() < length {
-            self.must_read_more().await?;
-        }
-        Ok(self.unread.drain(..length).collect())
-    }
-
-    async fn take_chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let size = match httparse::parse_chunk_size(&self.unread).map_err(invalid)? {
-                httparse::Status::Complete((line, size)) => {
-                    self.unread.drain(..line);
-                    usize::try_from(size).map_err(invalid)?
-                }
-                httparse::Status::Partial => {
-                    self.must_read_more().await?;
-                    continue;
-                }
-            };
-            if size == 0 {
-                self.skip_trailers().await?;
-                return Ok(body);
-            }
-            if size > MAX_BODY - body.len() {
-                return Err(invalid("the body is too long"));
-            }
-            body.extend(self.take_bytes(size).await?);
-            if self.take_bytes(2).await? != b"\r\n" {
-                return Err(invalid("a chunk is longer than its size line"));
-            }
-        }
-    }
-
-    async fn skip_trailers(&mut self) -> io::Result<()> {
-        loop {
-            match self.unread.windows(2).position(|pair| pair == b"\r\n") {
-                Some(end) => {
-                    self.unread.drain(..end + 2);
-                    if end == 0 {
-                        return Ok(());
-                    }
-                }
-                None => self.must_read_more().await?,
-            }
-        }
-    }
-
-    async fn perform(
-        &mut self,
-        observed: ObservedReply,
-        last: bool,
-        without_body: bool,
-    ) -> io::Result<ConnectionState> {
-        let ObservedReply {
-            mut reply,
-            mut observer,
-            ..
-        } = observed;
-        while let WireReply::After(delay, then) = reply {
-            if !self.pause(delay).await {
-                return Ok(ConnectionState::End);
-            }
-            reply = *then;
-        }
-        match reply {
-            WireReply::Respond(response) => {
-                let bytes = full_response(&response, last, without_body, None);
-                self.write(&bytes, &mut observer).await?;
-                if last {
-                    self.wire.shutdown().await?;
-                    return Ok(ConnectionState::End);
-                }
-                Ok(ConnectionState::Keep)
-            }
-            // The loop above has unwrapped these.
-            WireReply::After(..) => Ok(ConnectionState::End),
-            WireReply::Close => {
-                notify_observer(&mut observer);
-                Ok(ConnectionState::End)
-            }
-            WireReply::Reset => {
-                notify_observer(&mut observer);
-                self.reset()
-            }
-            WireReply::ResetInHead(response) => {
-                let bytes = head(&response, last, None);
-                self.write(&bytes[..bytes.len() / 2], &mut observer).await?;
-                sleep(BEFORE_RESET).await;
-                self.reset()
-            }
-            WireReply::ResetInBody(response) => {
-                let bytes = full_response(&response, last, without_body, None);
-                let sent = bytes.len() - response.body.len().div_ceil(2);
-                self.write(&bytes[..sent], &mut observer).await?;
-                sleep(BEFORE_RESET).await;
-                self.reset()
-            }
-            WireReply::StallInBody(response) => {
-                let bytes = full_response(&response, last, without_body, None);
-                let sent = bytes.len() - response.body.len().div_ceil(2);
-                self.write(&bytes[..sent], &mut None).await?;
-                self.wait_until_left().await;
-                Ok(ConnectionState::End)
-            }
-            WireReply::Drip(response, every) => {
-                let bytes = full_response(&response, last, without_body, None);
-                for (at, byte) in bytes.iter().enumerate() {
-                    if !self.pause(every).await {
-                        return Ok(ConnectionState::End);
-                    }
-                    if at + 1 == bytes.len() {
-                        notify_observer(&mut observer);
-                    }
-                    self.wire.write_all(&[*byte]).await?;
-                    self.wire.flush().await?;
-                }
-                Ok(if last {
-                    ConnectionState::End
+        let Some(stream) = opened else { return };
+        let served = AtomicUsize::new(0);
+        let service = service_fn(|request: Request<Incoming>| {
+            let (at, earlier) = (Instant::now(), served.fetch_add(1, Ordering::SeqCst));
+            async move {
+                server.set_activity(id, Activity::Busy);
+                let is_lost = matches!(treatment, NewConnections::SilentAfter(n) if earlier >= n);
+                let take_over = if is_lost {
+                    TakeOver::end(End::Silence)
                 } else {
-                    ConnectionState::Keep
-                })
-            }
-            WireReply::Hang => {
-                self.wait_until_left().await;
-                Ok(ConnectionState::End)
-            }
-            WireReply::Raw(bytes) => {
-                self.write(&bytes, &mut observer).await?;
-                self.wire.shutdown().await?;
-                Ok(ConnectionState::End)
-            }
-            WireReply::ContentLength(response, length) => {
-                let bytes = full_response(&response, last, without_body, Some(length));
-                self.write(&bytes, &mut observer).await?;
-                if last || length > response.body.len() {
-                    self.wire.shutdown().await?;
-                    return Ok(ConnectionState::End);
+                    let request = HttpRequest::read(request, id, at).await?;
+                    match handler(request).await.into() {
+                        Reply::TakeOver(take_over) => take_over,
+                        Reply::Respond(response) => {
+                            server.set_activity(id, Activity::Idle);
+                            return Ok::<_, hyper::Error>(response.into_hyper());
+                        }
+                    }
+                };
+                if let Some(connection) = server.open.borrow().get(&id) {
+                    let _ = connection.take_over.send(take_over);
                 }
-                Ok(ConnectionState::Keep)
+                pending().await
             }
-            WireReply::CloseAfter(response) => {
-                let bytes = full_response(&response, last, without_body, None);
-                self.write(&bytes, &mut observer).await?;
-                self.wire.shutdown().await?;
-                Ok(ConnectionState::End)
+        });
+        let mut hyper = http1::Builder::new()
+            .auto_date_header(false)
+            .timer(TokioTimer::new())
+            .header_read_timeout(server.keep_alive)
+            .serve_connection(TokioIo::new(stream), service);
+        let take_over = tokio::select! {
+            _ = &mut hyper => None,
+            take_over = take_overs.recv() => take_over,
+        };
+        let Some(take_over) = take_over else { return };
+        let stream = hyper.into_parts().io.into_inner();
+        server.set_activity(id, Activity::TakenOver);
+        tokio::select! {
+            _ = take_over.perform(stream) => {}
+            _ = take_overs.recv() => {}
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.open.send_modify(|open| {
+            open.remove(&self.id);
+        });
+    }
+}
+
+/// A client without an HTTP library, for the tests of this crate.
+#[cfg(test)]
+pub(crate) struct Client(TcpStream);
+
+#[cfg(test)]
+impl Client {
+    pub(crate) async fn connect(server: &Server) -> io::Result<Client> {
+        TcpStream::connect(server.addr()).await.map(Client)
+    }
+
+    pub(crate) async fn request(&mut self) {
+        let request = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+        self.0.write_all(request).await.unwrap();
+    }
+
+    /// Asserts what the server sends next, and how the connection then ends.
+    pub(crate) async fn receives(&mut self, sent: &str, end: End) {
+        let mut received = vec![0; sent.len()];
+        self.0.read_exact(&mut received).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&received), sent);
+        let mut more = [0];
+        let read = self.0.read(&mut more);
+        match end {
+            End::Close => assert_eq!(read.await.unwrap(), 0),
+            End::Reset => assert!(read.await.is_err()),
+            // A server that is wrong would send more within this time.
+            End::Silence => {
+                let silent = tokio::time::timeout(Duration::from_millis(50), read).await;
+                assert!(silent.is_err(), "{silent:?}, {more:?}");
             }
         }
     }
-
-    /// Writes everything, and calls the observer before the last piece.
-    async fn write(
-        &mut self,
-        bytes: &[u8],
-        observer: &mut Option<Box<dyn ReplyObserver>>,
-    ) -> io::Result<()> {
-        let (first, rest) = bytes.split_at(bytes.len().saturating_sub(LAST_PIECE));
-        self.wire.write_all(first).await?;
-        notify_observer(observer);
-        self.wire.write_all(rest).await?;
-        self.wire.flush().await
-    }
-
-    /// With zero linger, the kernel sends a reset when the connection is dropped, right after this.
-    fn reset(&mut self) -> io::Result<ConnectionState> {
-        self.wire.tcp().set_zero_linger()?;
-        Ok(ConnectionState::End)
-    }
 }
 
-fn notify_observer(observer: &mut Option<Box<dyn ReplyObserver>>) {
-    if let Some(mut observer) = observer.take() {
-        observer.finishing(Instant::now());
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Status line and headers, with the body's own length or another one.
-fn head(response: &HttpResponse, last: bool, length: Option<usize>) -> Vec<u8> {
-    let mut text = format!(
-        "HTTP/1.1 {} {}\r\n",
-        response.status,
-        reason_phrase(response.status)
-    );
-    for (name, value) in &response.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    // These never have a body, and a length would announce one.
-    if !matches!(response.status, 101 | 204 | 304) {
-        let length = length.unwrap_or(response.body.len());
-        text.push_str(&format!("content-length: {length}\r\n"));
-    }
-    if last {
-        text.push_str("connection: close\r\n");
-    }
-    text.push_str("\r\n");
-    text.into_bytes()
-}
+    /// Ends a test that has failed.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    const RESPONSE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-fn full_response(
-    response: &HttpResponse,
-    last: bool,
-    without_body: bool,
-    length: Option<usize>,
-) -> Vec<u8> {
-    let mut bytes = head(response, last, length);
-    if !without_body && response.status != 204 && response.status != 304 {
-        bytes.extend_from_slice(&response.body);
+    async fn server() -> Server {
+        let options = ServerOptions::plain(([127, 0, 0, 1], 0).into());
+        let respond = |_| std::future::ready(HttpResponse::new(204, "", ""));
+        Server::start(options, respond).await.unwrap()
     }
-    bytes
-}
 
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        101 => "Switching Protocols",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        409 => "Conflict",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        // A reason phrase may be empty, and no client reads it.
-        _ => "",
+    /// A client that has sent a request and received the response.
+    async fn served(server: &Server) -> Client {
+        let mut client = Client::connect(server).await.unwrap();
+        client.request().await;
+        client.receives(RESPONSE, End::Silence).await;
+        client
+    }
+
+    #[tokio::test]
+    async fn idle_connections_end_as_the_test_chooses() {
+        for end in [End::Close, End::Reset, End::Silence] {
+            let server = server().await;
+            let mut idle = served(&server).await;
+            server.end_idle_connections(end).await;
+            let open = usize::from(end == End::Silence);
+            assert_eq!(server.open_connections(), open);
+            if end == End::Silence {
+                idle.request().await;
+            }
+            idle.receives("", end).await;
+            served(&server).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn busy_connections_end_with_all_or_when_their_client_leaves() {
+        let options = ServerOptions::plain(([127, 0, 0, 1], 0).into());
+        let (arrived, mut arrivals) = unbounded_channel();
+        let calls = Arc::new(());
+        let in_flight = Arc::downgrade(&calls);
+        let server = Server::start(options, move |_| {
+            arrived.send(()).unwrap();
+            let call = Arc::clone(&calls);
+            async move {
+                let _call = call;
+                pending::<HttpResponse>().await
+            }
+        });
+        let server = server.await.unwrap();
+        for leaves in [false, true] {
+            let mut busy = Client::connect(&server).await.unwrap();
+            busy.request().await;
+            arrivals.recv().await.unwrap();
+            server.end_idle_connections(End::Reset).await;
+            assert_eq!(server.open_connections(), 1);
+            assert_eq!(in_flight.strong_count(), 2);
+            if leaves {
+                drop(busy);
+                let mut open = server.state.open.subscribe();
+                let ended = tokio::time::timeout(TIMEOUT, open.wait_for(BTreeMap::is_empty));
+                ended.await.expect("the connection ends").unwrap();
+            } else {
+                server.close_connections().await;
+                busy.receives("", End::Close).await;
+            }
+            assert_eq!(server.open_connections(), 0);
+            assert_eq!(in_flight.strong_count(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn handshakes_that_fail_end_the_connection() {
+        let authority = crate::tls::Authority::new().unwrap();
+        let options = ServerOptions {
+            tls: Some(authority.server_config()),
+            ..ServerOptions::plain(([127, 0, 0, 1], 0).into())
+        };
+        let respond = |_| std::future::ready(HttpResponse::new(204, "", ""));
+        let server = Server::start(options, respond).await.unwrap();
+        let mut client = Client::connect(&server).await.unwrap();
+        client.request().await;
+        let mut alert = Vec::new();
+        client.0.read_to_end(&mut alert).await.unwrap();
+        let mut open = server.state.open.subscribe();
+        let ended = tokio::time::timeout(TIMEOUT, open.wait_for(BTreeMap::is_empty));
+        ended.await.expect("the connection ends").unwrap();
+    }
+
+    #[tokio::test]
+    async fn new_connections_are_refused_swallowed_or_silent_after_some_requests() {
+        let server = server().await;
+        let mut before = served(&server).await;
+        let treat = async |treatment| server.treat_new_connections(treatment).await.unwrap();
+
+        treat(NewConnections::Refuse).await;
+        assert!(Client::connect(&server).await.is_err());
+        treat(NewConnections::Swallow).await;
+        let mut swallowed = Client::connect(&server).await.unwrap();
+        swallowed.request().await;
+        swallowed.receives("", End::Silence).await;
+        treat(NewConnections::SilentAfter(1)).await;
+        let mut lost = served(&server).await;
+        lost.request().await;
+        lost.receives("", End::Silence).await;
+        treat(NewConnections::Slow(Duration::from_millis(20))).await;
+        served(&server).await;
+
+        before.request().await;
+        before.receives(RESPONSE, End::Silence).await;
     }
 }

@@ -15,11 +15,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::http::{HttpRequest, HttpResponse, Server, ServerOptions, WireReply};
+use crate::http::{End, HttpRequest, HttpResponse, Reply, Server, ServerOptions, TakeOver};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:111122223333:function:under-test";
 /// Longest time that a test waits for a result, whatever the deadline of the invocation.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -27,15 +28,16 @@ const INVOCATION_TIMEOUT: Duration = Duration::from_secs(40);
 pub struct FakeLambda {
     server: Option<Server>,
     runtime_api: Arc<RuntimeApi>,
-    log: Arc<ProcessLog>,
+    log: Arc<watch::Sender<Vec<String>>>,
     child: Child,
     pid: Pid,
 }
 
 /// State of the Runtime API: the queued and the running invocations.
 struct RuntimeApi {
-    waiting: mpsc::UnboundedSender<PendingInvocation>,
-    next: tokio::sync::Mutex<mpsc::UnboundedReceiver<PendingInvocation>>,
+    /// The responses to requests for the next invocation.
+    waiting: mpsc::UnboundedSender<HttpResponse>,
+    next: tokio::sync::Mutex<mpsc::UnboundedReceiver<HttpResponse>>,
     running: Mutex<HashMap<String, RunningInvocation>>,
     polls: watch::Sender<usize>,
     trace_ids: Mutex<TraceIds>,
@@ -56,20 +58,6 @@ pub enum TraceIds {
     Changing,
     /// The same one for all invocations.
     Constant,
-}
-
-struct PendingInvocation {
-    id: String,
-    invocation_id: String,
-    deadline_millis: u128,
-    trace_header: String,
-    event: Vec<u8>,
-}
-
-#[derive(Default)]
-struct ProcessLog {
-    lines: Mutex<Vec<String>>,
-    grown: Notify,
 }
 
 /// The result of one invocation.
@@ -125,12 +113,12 @@ impl FakeLambda {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let log = Arc::new(ProcessLog::default());
+        let log = Arc::new(watch::Sender::default());
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(Arc::clone(&log).read(stdout));
+            tokio::spawn(read_lines(stdout, Arc::clone(&log)));
         }
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(Arc::clone(&log).read(stderr));
+            tokio::spawn(read_lines(stderr, Arc::clone(&log)));
         }
         let pid = child
             .id()
@@ -173,19 +161,20 @@ impl FakeLambda {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        let deadline = deadline.map_or(1000, |deadline| (now + deadline).as_millis());
+        let invocation = HttpResponse::new(200, "application/json", event)
+            .with("Lambda-Runtime-Aws-Request-Id", &id)
+            .with("Lambda-Runtime-Invocation-Id", &invocation_id)
+            .with("Lambda-Runtime-Deadline-Ms", &deadline.to_string())
+            .with("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN)
+            .with("Lambda-Runtime-Trace-Id", trace_header);
         let (result, ended) = oneshot::channel();
         let running = RunningInvocation {
-            invocation_id: invocation_id.clone(),
+            invocation_id,
             result,
         };
         lock(&self.runtime_api.running).insert(id.clone(), running);
-        let _ = self.runtime_api.waiting.send(PendingInvocation {
-            id: id.clone(),
-            invocation_id,
-            deadline_millis: deadline.map_or(1000, |deadline| (now + deadline).as_millis()),
-            trace_header: trace_header.to_owned(),
-            event: event.into(),
-        });
+        let _ = self.runtime_api.waiting.send(invocation);
         match tokio::time::timeout(INVOCATION_TIMEOUT, ended).await {
             Ok(Ok(result)) => result,
             _ => {
@@ -224,12 +213,12 @@ impl FakeLambda {
 
     /// All lines that the process has written to stdout and stderr since its start or `forget_log`.
     pub fn log(&self) -> Vec<String> {
-        lock(&self.log.lines).clone()
+        self.log.borrow().clone()
     }
 
     /// Discards the lines so far, so that a long test does not keep all of them.
     pub fn forget_log(&self) {
-        lock(&self.log.lines).clear();
+        self.log.send_modify(Vec::clear);
     }
 
     /// The first line that matches `wanted`. Waits for it, because a line can arrive after the response.
@@ -238,14 +227,11 @@ impl FakeLambda {
         wanted: impl Fn(&str) -> bool,
         timeout: Duration,
     ) -> Option<String> {
-        let until = tokio::time::Instant::now() + timeout;
-        loop {
-            let grown = self.log.grown.notified();
-            if let Some(line) = lock(&self.log.lines).iter().find(|line| wanted(line)) {
-                return Some(line.clone());
-            }
-            tokio::time::timeout_at(until, grown).await.ok()?;
-        }
+        let find = |lines: &Vec<String>| lines.iter().find(|line| wanted(line)).cloned();
+        let mut log = self.log.subscribe();
+        let found = log.wait_for(|lines| find(lines).is_some());
+        let lines = tokio::time::timeout(timeout, found).await.ok()?.ok()?;
+        find(&lines)
     }
 
     /// The id of the process.
@@ -284,76 +270,61 @@ impl FakeLambda {
 }
 
 impl RuntimeApi {
-    async fn respond(&self, request: HttpRequest) -> WireReply {
-        let path = request
-            .path()
-            .strip_prefix(PREFIX)
-            .unwrap_or_default()
-            .to_owned();
+    async fn respond(&self, request: HttpRequest) -> Reply {
+        let path = request.path().strip_prefix(PREFIX).unwrap_or_default();
         let parts: Vec<&str> = path.split('/').collect();
-        let reply = match (request.method.as_str(), parts.as_slice()) {
-            ("GET", ["invocation", "next"]) => self.next().await,
+        match (request.method.as_str(), &parts[..]) {
+            ("GET", ["invocation", "next"]) => self.next().await.into(),
+            ("POST", ["invocation", id, "response"]) if self.loses_response() => {
+                lock(&self.running).remove(*id);
+                Reply::TakeOver(TakeOver::end(End::Reset))
+            }
             ("POST", ["invocation", id, "response"]) => {
-                let lost = |left: usize| left.checked_sub(1);
-                let counter = &self.responses_to_lose;
-                if counter
-                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost)
-                    .is_ok()
-                {
-                    lock(&self.running).remove(*id);
-                    return WireReply::Reset;
-                }
-                let echo = request.header("Lambda-Runtime-Invocation-Id");
-                self.end(id, echo, InvocationResult::Response(request.body.clone()))
+                self.end(id, &request, InvocationResult::Response).into()
             }
             ("POST", ["invocation", id, "error"]) => {
-                let echo = request.header("Lambda-Runtime-Invocation-Id");
-                self.end(id, echo, InvocationResult::Error(request.body.clone()))
+                self.end(id, &request, InvocationResult::Error).into()
             }
-            ("POST", ["init", "error"]) => HttpResponse::new(202, "", ""),
-            _ => HttpResponse::new(404, "", ""),
-        };
-        reply.into()
+            ("POST", ["init", "error"]) => HttpResponse::new(202, "", "").into(),
+            _ => HttpResponse::new(404, "", "").into(),
+        }
+    }
+
+    fn loses_response(&self) -> bool {
+        let one_less = |left: usize| left.checked_sub(1);
+        let counter = &self.responses_to_lose;
+        let lost = counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        lost.is_ok()
     }
 
     async fn next(&self) -> HttpResponse {
         self.polls.send_modify(|polls| *polls += 1);
-        let Some(pending) = self.next.lock().await.recv().await else {
-            return HttpResponse::new(500, "", "");
-        };
-        let deadline = pending.deadline_millis.to_string();
-        HttpResponse::new(200, "application/json", pending.event)
-            .with("Lambda-Runtime-Aws-Request-Id", &pending.id)
-            .with("Lambda-Runtime-Invocation-Id", &pending.invocation_id)
-            .with("Lambda-Runtime-Deadline-Ms", &deadline)
-            .with(
-                "Lambda-Runtime-Invoked-Function-Arn",
-                "arn:aws:lambda:us-east-1:111122223333:function:under-test",
-            )
-            .with("Lambda-Runtime-Trace-Id", &pending.trace_header)
+        let next = self.next.lock().await.recv().await;
+        next.unwrap_or_else(|| HttpResponse::new(500, "", ""))
     }
 
     /// Ends an invocation. As in Lambda, a response with the invocation id of another one is rejected.
-    fn end(&self, id: &str, echo: Option<&str>, result: InvocationResult) -> HttpResponse {
+    fn end(
+        &self,
+        id: &str,
+        request: &HttpRequest,
+        result: fn(Vec<u8>) -> InvocationResult,
+    ) -> HttpResponse {
         let Some(running) = lock(&self.running).remove(id) else {
             return HttpResponse::new(410, "", "");
         };
-        if echo == Some(running.invocation_id.as_str()) {
-            let _ = running.result.send(result);
-            HttpResponse::new(202, "application/json", r#"{"status":"OK"}"#)
-        } else {
-            HttpResponse::new(400, "", "")
+        if request.header("Lambda-Runtime-Invocation-Id") != Some(&running.invocation_id) {
+            return HttpResponse::new(400, "", "");
         }
+        let _ = running.result.send(result(request.body.clone()));
+        HttpResponse::new(202, "application/json", r#"{"status":"OK"}"#)
     }
 }
 
-impl ProcessLog {
-    async fn read(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
-        let mut lines = BufReader::new(stream).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            lock(&self.lines).push(line);
-            self.grown.notify_waiters();
-        }
+async fn read_lines(stream: impl AsyncRead + Unpin, log: Arc<watch::Sender<Vec<String>>>) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.send_modify(|log| log.push(line));
     }
 }
 

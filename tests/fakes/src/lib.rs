@@ -7,9 +7,9 @@
 //! | module | contents |
 //! |---|---|
 //! | [`http`] | the HTTP server, and its network faults |
-//! | [`tls`] | a throw-away certificate authority |
-//! | [`sigv4`] | verifying signatures in headers and URLs |
-//! | [`arn`] | ARNs of users and channels |
+//! | `tls` | a throw-away certificate authority |
+//! | `sigv4` | verifying signatures in headers and URLs |
+//! | `arn` | ARNs of users and channels |
 //! | [`service_error`] | Chime's errors in Chime's wire form |
 //! | [`flow`] | messages, and the outcomes of channel flows |
 //! | [`fault`] | faults of GetChannelMessageStatus |
@@ -17,7 +17,7 @@
 //! | [`oracle`] | the identity in an event, read independently of the function |
 //! | [`lambda`] | [`lambda::FakeLambda`]: runs our binary as Lambda does |
 
-pub mod arn;
+mod arn;
 pub mod chime;
 pub mod fault;
 pub mod flow;
@@ -25,5 +25,5 @@ pub mod http;
 pub mod lambda;
 pub mod oracle;
 pub mod service_error;
-pub mod sigv4;
-pub mod tls;
+mod sigv4;
+mod tls;

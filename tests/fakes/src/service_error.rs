@@ -5,11 +5,32 @@
 use serde_json::json;
 
 use crate::http::HttpResponse;
-use crate::sigv4::SignatureError;
 
-/// An ARN of a role, as in IAM's texts.
-const ROLE: &str =
-    "arn:aws:sts::111122223333:assumed-role/message-status-role/chime-message-status";
+/// The app instance in the texts.
+const APP_INSTANCE: &str = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c";
+/// An error of each name that Chime or another layer of AWS is known to return.
+const EXAMPLES: [(u16, &str, &str); 15] = [
+    (400, "BadRequestException", "CHANNEL is not valid"),
+    (401, "UnauthorizedClientException", "USER is not valid"),
+    (403, "ForbiddenException", "USER may not read CHANNEL"),
+    (404, "NotFoundException", "Message m is not in CHANNEL"),
+    (429, "ThrottledClientException", "Rate exceeded for USER"),
+    (429, "ThrottlingException", "Rate exceeded for USER"),
+    (
+        500,
+        "ServiceFailureException",
+        "Failure while acting for ROLE",
+    ),
+    (503, "ServiceUnavailableException", "Unavailable to ROLE"),
+    (403, "AccessDeniedException", "ROLE may not read CHANNEL"),
+    (403, "ExpiredTokenException", "The token of ROLE is expired"),
+    (403, "UnrecognizedClientException", "The token is invalid"),
+    // AWS quotes what should have been signed.
+    (403, "InvalidSignatureException", "'GET\nCHANNEL\nUSER'"),
+    (403, "IncompleteSignatureException", "No 'Signature'"),
+    (403, "MissingAuthenticationTokenException", "No token"),
+    (404, "UnknownOperationException", "No such operation"),
+];
 
 /// An error response: `x-amzn-ErrorType` and a body of `Code` and `Message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,16 +71,6 @@ impl ServiceError {
         ServiceError::new(403, "ForbiddenException", message)
     }
 
-    /// `AccessDeniedException`, 403: IAM denies the role.
-    pub fn access_denied(resource: &str) -> ServiceError {
-        let action = "chime:GetChannelMessageStatus";
-        let message = format!(
-            "User: {ROLE} is not authorized to perform: {action} on resource: {resource} because \
-             no identity-based policy allows the {action} action"
-        );
-        ServiceError::new(403, "AccessDeniedException", message)
-    }
-
     /// `NotFoundException`, 404, which the model of GetChannelMessageStatus does not list.
     pub fn not_found(message_id: &str, channel_arn: &str) -> ServiceError {
         let message = format!("Message {message_id} was not found in {channel_arn}");
@@ -72,46 +83,17 @@ impl ServiceError {
         ServiceError::new(409, "ConflictException", message)
     }
 
-    /// `ThrottledClientException`, 429.
-    pub fn throttled(bearer: &str) -> ServiceError {
-        let message = format!("Rate exceeded for {bearer}");
-        ServiceError::new(429, "ThrottledClientException", message)
-    }
-
-    /// `ServiceFailureException`, 500.
-    pub fn service_failure() -> ServiceError {
-        let message = format!("Internal failure while acting for {ROLE}");
-        ServiceError::new(500, "ServiceFailureException", message)
-    }
-
-    /// `ServiceUnavailableException`, 503.
-    pub fn service_unavailable() -> ServiceError {
-        let message = format!("Service is unavailable to {ROLE}, try again later");
-        ServiceError::new(503, "ServiceUnavailableException", message)
-    }
-
-    /// `UnknownOperationException`, 404: the fake has no such operation.
-    pub fn unknown_operation() -> ServiceError {
-        let message = "The requested operation is not recognized by the service.";
-        ServiceError::new(404, "UnknownOperationException", message)
-    }
-
-    /// `ExpiredTokenException`, 403: the role's credentials have expired.
-    pub fn expired_token() -> ServiceError {
-        let message = "The security token included in the request is expired";
-        ServiceError::new(403, "ExpiredTokenException", message)
-    }
-
-    /// An error that no request can cause, by its name. `None` for any other name.
+    /// An example of an error, by its name. `None` for a name that is not known.
     pub fn named(name: &str) -> Option<ServiceError> {
-        match name {
-            "AccessDeniedException" => Some(ServiceError::access_denied(ROLE)),
-            "ExpiredTokenException" => Some(ServiceError::expired_token()),
-            "ServiceFailureException" => Some(ServiceError::service_failure()),
-            "ServiceUnavailableException" => Some(ServiceError::service_unavailable()),
-            "ThrottledClientException" => Some(ServiceError::throttled(ROLE)),
-            _ => None,
-        }
+        let (status, name, message) = EXAMPLES.iter().find(|example| example.1 == name)?;
+        let message = message
+            .replace("CHANNEL", &format!("{APP_INSTANCE}/channel/somewhere"))
+            .replace("USER", &format!("{APP_INSTANCE}/user/someone"))
+            .replace(
+                "ROLE",
+                "arn:aws:sts::111122223333:assumed-role/r/chime-message-status",
+            );
+        Some(ServiceError::new(*status, name, message))
     }
 
     /// The HTTP response.
@@ -122,12 +104,6 @@ impl ServiceError {
         };
         let body = json!({ "Code": code(name), "Message": self.message }).to_string();
         HttpResponse::new(self.status, "application/json", body).with("x-amzn-ErrorType", name)
-    }
-}
-
-impl From<SignatureError> for ServiceError {
-    fn from(error: SignatureError) -> ServiceError {
-        ServiceError::new(error.status(), error.name(), error.to_string())
     }
 }
 
@@ -147,13 +123,14 @@ mod tests {
 
     #[test]
     fn the_header_names_the_exception_and_the_body_its_code() {
-        let response = ServiceError::throttled("arn:who").response();
+        let throttled = ServiceError::named("ThrottledClientException").unwrap();
+        let response = throttled.response();
         assert_eq!(response.status, 429);
         let name = ("x-amzn-ErrorType", "ThrottledClientException");
         assert!(response.headers.contains(&(name.0.into(), name.1.into())));
         assert_eq!(
             String::from_utf8(response.body).unwrap(),
-            r#"{"Code":"Throttled","Message":"Rate exceeded for arn:who"}"#
+            r#"{"Code":"Throttled","Message":"Rate exceeded for arn:aws:chime:us-east-1:111122223333:app-instance/7f1c/user/someone"}"#
         );
     }
 

@@ -3,7 +3,7 @@
 use fakes::chime::{FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use futures_util::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -115,7 +115,7 @@ async fn delivered_messages_reach_members_and_refused_ones_their_sender_only() {
     assert_eq!(alice.kind().await, "DENIED_CREATE_CHANNEL_MESSAGE");
     assert_eq!(alice.kind().await, "CREATE_CHANNEL_MESSAGE");
     assert_eq!(bob.kind().await, "CREATE_CHANNEL_MESSAGE");
-    chime.cut_websockets();
+    assert!(chime.control("cut-websockets", &Value::Null));
     assert_eq!(bob.end().await, None);
     assert_eq!(eve.end().await, None, "no event of another app instance");
 }
@@ -150,21 +150,21 @@ async fn tests_can_cut_websockets_and_refuse_the_next() {
     let url = chime.websocket_url(&user("alice"), false);
     let mut first = Client::connect(&url).await;
     assert_eq!(first.kind().await, "SESSION_ESTABLISHED");
-    chime.cut_websockets();
+    assert!(chime.control("cut-websockets", &Value::Null));
     assert_eq!(first.end().await, None, "without a close frame");
 
-    chime.refuse_websocket(4401);
+    assert!(chime.control("refuse-websocket", &json!({ "code": 4401 })));
     assert_eq!(Client::connect(&url).await.end().await, Some(4401));
     assert_eq!(
         Client::connect(&url).await.kind().await,
         "SESSION_ESTABLISHED"
     );
 
-    chime.set_websockets_down(true);
+    assert!(chime.control("websockets-down", &Value::Null));
     let host = chime.http_url().replace("http://", "");
     let tcp = TcpStream::connect(host).await.unwrap();
     assert!(tokio_tungstenite::client_async(&url, tcp).await.is_err());
-    chime.set_websockets_down(false);
+    assert!(chime.control("websockets-up", &Value::Null));
     assert_eq!(
         Client::connect(&url).await.kind().await,
         "SESSION_ESTABLISHED"

@@ -1,14 +1,14 @@
 //! A stored message: its content, and how far its channel flow has come.
 
-use std::time::Instant;
-
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::arn::Arn;
-use crate::flow::{FlowOutcome, FlowStatus, Message};
+use crate::flow::Message;
+use crate::service_error::ServiceError;
 
 /// The members that a sender chooses, which Chime repeats in every form of the message.
 const SENT_MEMBERS: [&str; 7] = [
@@ -22,267 +22,170 @@ const SENT_MEMBERS: [&str; 7] = [
 ];
 /// The members that an update replaces.
 const UPDATED_MEMBERS: [&str; 3] = ["Content", "Metadata", "ContentType"];
+/// The members that the model's ChannelMessage has, and its ChannelMessageSummary has not.
+const NOT_IN_SUMMARIES: [&str; 3] = ["ChannelArn", "Persistence", "SubChannelId"];
+const TIMESTAMPS: [&str; 3] = [
+    "CreatedTimestamp",
+    "LastUpdatedTimestamp",
+    "LastEditedTimestamp",
+];
 
-/// A message, and the processing that its last version is in.
+/// A message, and the channel flow's work on its last version.
 #[derive(Debug)]
 pub(super) struct StoredMessage {
     pub(super) message: Message,
-    /// The order in which messages were stored.
-    pub(super) number: u64,
-    members: Map<String, Value>,
-    created: OffsetDateTime,
-    updated: OffsetDateTime,
-    edited: Option<OffsetDateTime>,
-    redacted: bool,
+    /// The model's ChannelMessage, with timestamps as in events.
+    json: Value,
     /// Whether it was delivered to the members of the channel.
     delivered: bool,
-    processing: Processing,
-}
-
-/// A channel flow at work on a new message or on an update.
-#[derive(Debug)]
-struct Processing {
-    stage: Stage,
-    outcome: FlowOutcome,
-    since: Instant,
-    /// Whether its result has taken effect.
-    decided: bool,
-}
-
-/// The version of a message that a flow works on. The names are the middle part of event types.
-#[derive(Debug)]
-enum Stage {
-    Create,
-    /// With the members that the update changes.
-    Update(Map<String, Value>),
-}
-
-/// A change of a message, for the event to its sender or to all members of the channel.
-#[derive(Debug)]
-pub(super) struct Change {
-    /// `PENDING`, `FAILED`, `DENIED`, or `SENT`.
-    pub(super) status: FlowStatus,
-    /// `CREATE` or `UPDATE`.
-    pub(super) verb: &'static str,
-    /// The ChannelMessage with the content that the change is about.
-    pub(super) payload: Value,
-}
-
-/// How timestamps are written.
-#[derive(Clone, Copy)]
-pub(super) enum Timestamps {
-    /// As in API responses: seconds since 1970.
-    Epoch,
-    /// As in events: RFC 3339 with milliseconds.
-    Text,
-}
-
-impl Timestamps {
-    pub(super) fn write(self, at: OffsetDateTime) -> Value {
-        const TEXT: &[BorrowedFormatItem<'_>] = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
-        match self {
-            Timestamps::Text => at.format(TEXT).unwrap_or_default().into(),
-            Timestamps::Epoch => {
-                let milliseconds = at.unix_timestamp_nanos() / 1_000_000;
-                json!(milliseconds as f64 / 1000.0)
-            }
-        }
-    }
+    /// The members of the last update, if there was one. They replace its own when the flow accepts it.
+    update: Option<Map<String, Value>>,
+    /// The error of requests for the status, if the test chose one.
+    pub(super) refusal: Option<ServiceError>,
+    /// Unique among all versions of all messages.
+    pub(super) version: u64,
 }
 
 impl StoredMessage {
     /// A new message with the members of the request that sent it.
-    pub(super) fn new(
-        message: Message,
-        number: u64,
-        body: &Map<String, Value>,
-        since: Instant,
-        now: OffsetDateTime,
-    ) -> StoredMessage {
-        let processing = Processing {
-            stage: Stage::Create,
-            outcome: message.outcome.clone(),
-            since,
-            decided: false,
-        };
+    pub(super) fn new(message: Message, body: &Map<String, Value>, now: OffsetDateTime) -> Self {
+        let name = Arn::parse(&message.sender).map_or("", |arn| arn.id);
+        let mut json = Value::from(chosen(body, &SENT_MEMBERS));
+        json["ChannelArn"] = message.channel_arn.as_str().into();
+        json["MessageId"] = message.message_id.as_str().into();
+        json["Sender"] = json!({ "Arn": message.sender, "Name": name });
+        json["Redacted"] = false.into();
+        json["CreatedTimestamp"] = timestamp(now);
+        json["LastUpdatedTimestamp"] = timestamp(now);
+        if let Some(id) = &message.sub_channel_id {
+            json["SubChannelId"] = id.as_str().into();
+        }
         StoredMessage {
             message,
-            number,
-            members: chosen(body, &SENT_MEMBERS),
-            created: now,
-            updated: now,
-            edited: None,
-            redacted: false,
+            json,
             delivered: false,
-            processing,
+            update: None,
+            refusal: None,
+            version: 0,
         }
     }
 
     /// Begins an update, with the members of the request.
-    pub(super) fn update(
-        &mut self,
-        body: &Map<String, Value>,
-        outcome: FlowOutcome,
-        since: Instant,
-        now: OffsetDateTime,
-    ) {
-        self.updated = now;
-        self.processing = Processing {
-            stage: Stage::Update(chosen(body, &UPDATED_MEMBERS)),
-            outcome,
-            since,
-            decided: false,
-        };
+    pub(super) fn update(&mut self, body: &Map<String, Value>, now: OffsetDateTime) {
+        self.json["LastUpdatedTimestamp"] = timestamp(now);
+        self.update = Some(chosen(body, &UPDATED_MEMBERS));
     }
 
     /// Removes the content.
     pub(super) fn redact(&mut self, now: OffsetDateTime) {
-        self.redacted = true;
-        self.updated = now;
-        for name in UPDATED_MEMBERS {
-            self.members.remove(name);
+        self.json["LastUpdatedTimestamp"] = timestamp(now);
+        self.json["Redacted"] = true.into();
+        remove(&mut self.json, &UPDATED_MEMBERS);
+        self.update = self.update.take().map(|_| Map::new());
+    }
+
+    /// Sets the status of the last version.
+    pub(super) fn set_status(&mut self, status: &str, detail: Option<&str>) {
+        self.json["Status"] = json!({ "Value": status });
+        if let Some(detail) = detail {
+            self.json["Status"]["Detail"] = detail.into();
+        }
+        if status == "SENT" {
+            self.delivered = true;
+            if self.update.is_some() {
+                self.json = self.event_payload();
+                self.json["LastEditedTimestamp"] = self.json["LastUpdatedTimestamp"].clone();
+            }
         }
     }
 
-    /// Ends the processing now, unless it has ended; returns whether it did.
-    pub(super) fn decide(&mut self, value: &str, detail: Option<String>, now: Instant) -> bool {
-        let open = !self.processing.decided;
-        if open {
-            self.processing.outcome = FlowOutcome::PendingThen {
-                after: now.saturating_duration_since(self.processing.since),
-                value: value.into(),
-                detail,
-            };
+    /// The model's ChannelMessageStatusStructure.
+    pub(super) fn status_json(&self) -> &Value {
+        &self.json["Status"]
+    }
+
+    pub(super) fn status(&self) -> &str {
+        self.json["Status"]["Value"].as_str().unwrap_or_default()
+    }
+
+    /// The version that the flow works on, as in the names of events.
+    pub(super) fn verb(&self) -> &'static str {
+        if self.update.is_some() {
+            "UPDATE"
+        } else {
+            "CREATE"
         }
-        open
-    }
-
-    /// The error of requests for the status, if the test chose one.
-    pub(super) fn chosen_error(&self) -> Option<&crate::service_error::ServiceError> {
-        match &self.processing.outcome {
-            FlowOutcome::Refused(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    pub(super) fn status(&self, now: Instant) -> FlowStatus {
-        self.processing.outcome.at(self.processing.since, now)
-    }
-
-    /// Whether the flow has denied the message itself, and not only an update of it.
-    pub(super) fn denied(&self, now: Instant) -> bool {
-        let status = self.status(now);
-        matches!(self.processing.stage, Stage::Create) && status.value == "DENIED" && status.by_flow
     }
 
     /// Whether this user gets it in lists: the members once it is delivered, the sender before that.
-    pub(super) fn listed_for(&self, user: &str, now: Instant) -> bool {
-        let own = self.message.sender == user && self.status(now).value != "DENIED";
-        let kept = self.members.get("Persistence") != Some(&"NON_PERSISTENT".into());
-        kept && (self.delivered || own)
+    pub(super) fn listed_for(&self, user: &str) -> bool {
+        let own = self.message.sender == user && self.status() != "DENIED";
+        self.json["Persistence"] != "NON_PERSISTENT" && (self.delivered || own)
     }
 
-    /// Lets a result that is due take effect, and returns it; each result only once.
-    pub(super) fn advance(&mut self, now: Instant) -> Option<Change> {
-        let status = self.status(now);
-        if self.processing.decided || status.value == "PENDING" {
-            return None;
+    /// The ChannelMessage of events about the last version.
+    pub(super) fn event_payload(&self) -> Value {
+        let mut payload = self.json.clone();
+        for (name, value) in self.update.iter().flatten() {
+            payload[name] = value.clone();
         }
-        self.processing.decided = true;
-        if status.value == "SENT" {
-            self.delivered = true;
-            if let Stage::Update(members) = &self.processing.stage {
-                self.members.extend(members.clone());
-                self.edited = Some(self.updated);
-            }
-        }
-        Some(self.change(now))
+        payload
     }
 
-    /// The present state as a change, for the event that follows a request.
-    pub(super) fn change(&self, now: Instant) -> Change {
-        let status = self.status(now);
-        let mut payload = self.channel_message(Timestamps::Text, now);
-        let verb = match &self.processing.stage {
-            Stage::Create => "CREATE",
-            Stage::Update(members) => {
-                for (name, value) in members {
-                    payload[name] = value.clone();
-                }
-                "UPDATE"
-            }
-        };
-        Change {
-            status,
-            verb,
-            payload,
-        }
+    /// The ChannelMessage of API responses.
+    pub(super) fn in_api(&self) -> Value {
+        with_epochs(self.json.clone())
     }
 
-    /// The model's ChannelMessage.
-    pub(super) fn channel_message(&self, timestamps: Timestamps, now: Instant) -> Value {
-        let mut message = self.summary(timestamps, now);
-        message["ChannelArn"] = self.message.channel_arn.as_str().into();
-        if let Some(persistence) = self.members.get("Persistence") {
-            message["Persistence"] = persistence.clone();
-        }
-        if let Some(id) = &self.message.sub_channel_id {
-            message["SubChannelId"] = id.as_str().into();
-        }
-        message
+    /// The ChannelMessageSummary of API responses.
+    pub(super) fn summary_in_api(&self) -> Value {
+        with_epochs(self.summary_in_events())
     }
 
-    /// The model's ChannelMessageSummary.
-    pub(super) fn summary(&self, timestamps: Timestamps, now: Instant) -> Value {
-        let mut message = self.members.clone();
-        message.remove("Persistence");
-        let name = Arn::parse(&self.message.sender).map_or("", |arn| arn.id);
-        let status = status_json(&self.status(now));
-        message.extend([
-            ("MessageId".into(), self.message.message_id.as_str().into()),
-            ("CreatedTimestamp".into(), timestamps.write(self.created)),
-            (
-                "LastUpdatedTimestamp".into(),
-                timestamps.write(self.updated),
-            ),
-            ("Redacted".into(), self.redacted.into()),
-            (
-                "Sender".into(),
-                json!({ "Arn": self.message.sender, "Name": name }),
-            ),
-            ("Status".into(), status),
-        ]);
-        if let Some(edited) = self.edited {
-            message.insert("LastEditedTimestamp".into(), timestamps.write(edited));
-        }
-        message.into()
+    /// The ChannelMessageSummary of events.
+    pub(super) fn summary_in_events(&self) -> Value {
+        let mut summary = self.json.clone();
+        remove(&mut summary, &NOT_IN_SUMMARIES);
+        summary
     }
 
-    pub(super) fn created(&self) -> OffsetDateTime {
-        self.created
+    pub(super) fn created(&self) -> &Value {
+        &self.json["CreatedTimestamp"]
     }
 
     /// `STANDARD` or `CONTROL`.
     pub(super) fn kind(&self) -> &str {
-        let kind = self.members.get("Type").and_then(Value::as_str);
-        kind.unwrap_or("STANDARD")
+        self.json["Type"].as_str().unwrap_or("STANDARD")
     }
 }
 
-/// The model's ChannelMessageStatusStructure.
-pub(super) fn status_json(status: &FlowStatus) -> Value {
-    let mut members = json!({ "Value": status.value });
-    if let Some(detail) = &status.detail {
-        members["Detail"] = detail.as_str().into();
+/// RFC 3339 with milliseconds, as in events.
+fn timestamp(at: OffsetDateTime) -> Value {
+    const FORMAT: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    at.format(FORMAT).unwrap_or_default().into()
+}
+
+/// Timestamps as in API responses: seconds since 1970.
+fn with_epochs(mut message: Value) -> Value {
+    for name in TIMESTAMPS {
+        if let Some(text) = message[name].as_str()
+            && let Ok(at) = OffsetDateTime::parse(text, &Rfc3339)
+        {
+            message[name] = json!(at.unix_timestamp_nanos() as f64 / 1e9);
+        }
     }
-    members
+    message
+}
+
+fn remove(message: &mut Value, names: &[&str]) {
+    if let Some(members) = message.as_object_mut() {
+        members.retain(|name, _| !names.contains(&name.as_str()));
+    }
 }
 
 fn chosen(body: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
-    names
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())))
-        .collect()
+    let mut members = body.clone();
+    members.retain(|name, _| names.contains(&name.as_str()));
+    members
 }

@@ -2,23 +2,22 @@
 //!
 //! In the fake, every user of an app instance is a member of all its channels.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use indexmap::IndexSet;
+use serde_json::json;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
-use super::Service;
-use super::event;
-use crate::arn::{Arn, Kind};
-use crate::http::{HttpRequest, HttpResponse, ObservedReply, Upgraded, WireReply};
-use crate::sigv4::query_parameters;
+use super::service::Service;
+use crate::arn::Arn;
+use crate::http::{End, HttpRequest, HttpResponse, Reply, Stream, TakeOver, Then};
 
 /// The close code for connections that Chime does not authorize.
 const UNAUTHORIZED: u16 = 4401;
@@ -27,116 +26,106 @@ const PREFETCHED_CHANNELS: usize = 50;
 /// How long a client has to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The open sessions, and what tests have planned for the next ones.
-#[derive(Debug, Default)]
+/// Events that a session can miss before it lags behind.
+const BACKLOG: usize = 1024;
+
+/// What the sessions receive, and what tests have planned for the next ones.
+#[derive(Debug)]
 pub(super) struct Sessions {
-    next: u64,
-    open: BTreeMap<u64, Session>,
+    events: broadcast::Sender<Event>,
     /// Close codes for the next connections, which do not get a session.
     pub(super) refusals: VecDeque<u16>,
     /// Whether connections are refused.
     pub(super) down: bool,
 }
 
-#[derive(Debug)]
-struct Session {
-    user: String,
-    frames: UnboundedSender<String>,
+#[derive(Clone, Debug)]
+struct Event {
+    /// The ARN of a user; or of a channel, whose members are all users of its app instance.
+    audience: String,
+    frame: String,
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions {
+            events: broadcast::Sender::new(BACKLOG),
+            refusals: VecDeque::new(),
+            down: false,
+        }
+    }
 }
 
 impl Sessions {
-    /// Opens a session that begins with these frames.
-    fn join(&mut self, user: String, first: Vec<String>) -> (u64, UnboundedReceiver<String>) {
-        let (frames, outbox) = unbounded_channel();
-        let session = Session { user, frames };
-        for frame in first {
-            session.send_frame(&frame);
-        }
-        let id = self.next;
-        self.next += 1;
-        self.open.insert(id, session);
-        (id, outbox)
+    /// Sends a frame to a user, or to all members of a channel.
+    pub(super) fn send(&self, audience: &str, frame: String) {
+        let audience = audience.to_owned();
+        // An error means that the number of sessions is zero.
+        let _ = self.events.send(Event { audience, frame });
     }
 
-    pub(super) fn send_to_members(&self, channel_arn: &str, frame: &str) {
-        let app_instance = |arn: &str| Arn::parse(arn).map(|arn| arn.app_instance.to_owned());
-        let ours = app_instance(channel_arn);
-        for session in self.open.values() {
-            if app_instance(&session.user) == ours {
-                session.send_frame(frame);
-            }
-        }
-    }
-
-    pub(super) fn send_to_user(&self, user: &str, frame: &str) {
-        for session in self.open.values() {
-            if session.user == user {
-                session.send_frame(frame);
-            }
-        }
-    }
-
-    /// Ends all sessions without a close frame.
+    /// Ends all sessions without a close frame: those of a sender that is dropped.
     pub(super) fn cut(&mut self) {
-        self.open.clear();
+        self.events = broadcast::Sender::new(BACKLOG);
     }
 
     pub(super) fn count(&self) -> usize {
-        self.open.len()
+        self.events.receiver_count()
     }
 }
 
-impl Session {
-    fn send_frame(&self, frame: &str) {
-        // A client that has just left does not need it.
-        let _ = self.frames.send(frame.to_owned());
+impl Event {
+    fn is_for(&self, user: &str) -> bool {
+        let is_channel = Arn::parse(&self.audience).is_some_and(|arn| arn.kind == "channel");
+        self.audience == user || is_channel && same_app_instance(&self.audience, user)
     }
 }
 
 /// Responds to `GET /connect`.
-pub(super) fn connect(service: &Arc<Service>, request: &HttpRequest) -> ObservedReply {
+pub(super) fn connect(service: &Service, request: &HttpRequest) -> Reply {
     let Some(key) = request.header("sec-websocket-key") else {
         return HttpResponse::new(400, "text/plain", "This is a WebSocket endpoint.").into();
     };
     if service.state().sessions.down {
-        return WireReply::Close.into();
+        return Reply::TakeOver(TakeOver::end(End::Close));
     }
     let switching = HttpResponse::new(101, "", "")
         .with("connection", "Upgrade")
         .with("upgrade", "websocket")
         .with("sec-websocket-accept", &derive_accept_key(key.as_bytes()));
-    let mut reply = ObservedReply::from(switching);
     let opened = open_session(service, request);
-    let service = Arc::clone(service);
-    reply.upgrade = Some(Box::new(move |upgraded| {
-        Box::pin(async move {
-            match opened {
-                Ok((id, outbox)) => {
-                    let _open = OpenSession { service, id };
-                    send_frames(upgraded, outbox).await;
+    Reply::TakeOver(TakeOver {
+        bytes: switching.head(None),
+        pause: Duration::ZERO,
+        guard: None,
+        then: Then::Serve(Box::new(move |stream| {
+            Box::pin(async move {
+                let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+                match opened {
+                    Ok(session) => session.serve(socket).await,
+                    Err(code) => close(socket, code).await,
                 }
-                Err(code) => close(upgraded, code).await,
-            }
-        })
-    }));
-    reply
+            })
+        })),
+    })
+}
+
+/// A session that is open for as long as this lives.
+struct Session {
+    user: String,
+    first: Vec<String>,
+    events: broadcast::Receiver<Event>,
 }
 
 /// Opens a session; otherwise returns the code to close the connection with.
-fn open_session(
-    service: &Arc<Service>,
-    request: &HttpRequest,
-) -> Result<(u64, UnboundedReceiver<String>), u16> {
-    let parameters = query_parameters(request.query());
-    let parameter = |name: &str| {
-        let mut pairs = parameters.iter();
-        pairs.find(|(n, _)| n == name).map(|(_, v)| v.as_str())
-    };
-    let signed = service.verifier.verify_url(request, service.now().into());
-    let user = parameter("userArn").unwrap_or_default();
-    let known = Arn::parse(user).is_some_and(|arn| arn.kind == Kind::User)
-        && service.users.contains(user)
-        && parameter("sessionId").is_some_and(|id| !id.is_empty());
+fn open_session(service: &Service, request: &HttpRequest) -> Result<Session, u16> {
+    let signed = service.verifier.verify(request, service.now().into());
+    let user = request.parameter("userArn").unwrap_or_default();
+    let known = Arn::parse(&user).is_some_and(|arn| arn.kind == "user")
+        && service.users.contains(&user)
+        && request
+            .parameter("sessionId")
+            .is_some_and(|id| !id.is_empty());
     let mut state = service.state();
     if let Some(code) = state.sessions.refusals.pop_front() {
         return Err(code);
@@ -144,16 +133,32 @@ fn open_session(
     if signed.is_err() || !known {
         return Err(UNAUTHORIZED);
     }
-    let mut first = vec![event::session_established()];
-    if parameter("prefetch-on") == Some("connect") {
-        let now = Instant::now();
-        let mut channels: Vec<_> = state.listed_for(user, now).into_iter().collect();
-        channels.retain(|(channel, _)| same_app_instance(channel, user));
-        channels.sort_by_key(|(_, messages)| messages.last().map(|last| last.number));
-        let latest = channels.iter().rev().take(PREFETCHED_CHANNELS);
-        first.extend(latest.map(|(arn, messages)| event::channel_details(arn, messages, now)));
+    // The event after which a client misses nothing. It has no payload.
+    let established = json!({
+        "Headers": {
+            "x-amz-chime-event-type": "SESSION_ESTABLISHED",
+            "x-amz-chime-message-type": "SYSTEM",
+        },
+    });
+    let mut first = vec![established.to_string()];
+    if request.parameter("prefetch-on").as_deref() == Some("connect") {
+        // The channels with the latest messages first.
+        let mut channels: IndexSet<&str> = IndexSet::new();
+        for stored in state.messages.values().rev() {
+            let channel = stored.message.channel_arn.as_str();
+            if stored.listed_for(&user) && same_app_instance(channel, &user) {
+                channels.insert(channel);
+            }
+        }
+        let latest = channels.iter().take(PREFETCHED_CHANNELS);
+        first.extend(latest.map(|channel| state.channel_details(&user, channel)));
     }
-    Ok(state.sessions.join(user.to_owned(), first))
+    let events = state.sessions.events.subscribe();
+    Ok(Session {
+        user,
+        first,
+        events,
+    })
 }
 
 fn same_app_instance(one: &str, other: &str) -> bool {
@@ -161,45 +166,37 @@ fn same_app_instance(one: &str, other: &str) -> bool {
     app_instance(one) == app_instance(other)
 }
 
-/// Ends a session when its connection ends, for any reason.
-struct OpenSession {
-    service: Arc<Service>,
-    id: u64,
-}
-
-impl Drop for OpenSession {
-    fn drop(&mut self) {
-        self.service.state().sessions.open.remove(&self.id);
-    }
-}
-
-async fn websocket(upgraded: Upgraded) -> WebSocketStream<Box<dyn crate::http::Duplex>> {
-    let Upgraded { stream, unread } = upgraded;
-    WebSocketStream::from_partially_read(stream, unread, Role::Server, None).await
-}
-
-/// Sends frames until the client leaves or the session is cut.
-async fn send_frames(upgraded: Upgraded, mut outbox: UnboundedReceiver<String>) {
-    let mut socket = websocket(upgraded).await;
-    loop {
-        tokio::select! {
-            frame = outbox.recv() => {
-                let Some(frame) = frame else { return };
-                if socket.send(Message::text(frame)).await.is_err() {
-                    return;
-                }
-            }
-            // Clients send nothing, but reading also responds to pings and the close frame.
-            read = socket.next() => if !matches!(read, Some(Ok(_))) {
+impl Session {
+    /// Sends frames until the client leaves or the session is cut.
+    async fn serve(mut self, mut socket: WebSocketStream<Stream>) {
+        for frame in self.first {
+            if socket.send(Message::text(frame)).await.is_err() {
                 return;
-            },
+            }
+        }
+        loop {
+            tokio::select! {
+                event = self.events.recv() => {
+                    let Ok(event) = event else { return };
+                    let sent = match event.is_for(&self.user) {
+                        true => socket.send(Message::text(event.frame)).await,
+                        false => Ok(()),
+                    };
+                    if sent.is_err() {
+                        return;
+                    }
+                }
+                // Clients send nothing, but reading also responds to pings and the close frame.
+                read = socket.next() => if !matches!(read, Some(Ok(_))) {
+                    return;
+                },
+            }
         }
     }
 }
 
 /// Closes a connection with this code before it has a session.
-async fn close(upgraded: Upgraded, code: u16) {
-    let mut socket = websocket(upgraded).await;
+async fn close(mut socket: WebSocketStream<Stream>, code: u16) {
     let frame = CloseFrame {
         code: code.into(),
         reason: "".into(),

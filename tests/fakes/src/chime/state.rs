@@ -1,172 +1,189 @@
 //! The state of a fake Chime, behind one lock, so every client sees changes and events in the same
 //! order.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
 
-use super::event;
-use super::message::{Change, StoredMessage};
-use super::record::ChimeRequest;
+use super::call::ChimeRequest;
+use super::message::StoredMessage;
+use super::service::Service;
 use super::session::Sessions;
-use crate::fault::Fault;
-use crate::flow::Message;
+use crate::fault::Faults;
+use crate::flow::{FlowOutcome, Message};
+
+/// How many messages `CHANNEL_DETAILS` has at most.
+const PREFETCHED_MESSAGES: usize = 20;
+
+/// The ARN of the channel, and the id of the message.
+type Key = (String, String);
 
 #[derive(Debug, Default)]
 pub(super) struct ChimeState {
-    messages: HashMap<(String, String), StoredMessage>,
-    next_message: u64,
+    /// In the order in which they were stored.
+    pub(super) messages: IndexMap<Key, StoredMessage>,
+    versions: u64,
     /// By sender, channel and request token: the body of the request, and the message id.
     pub(super) tokens: HashMap<(String, String, String), (Value, String)>,
-    pub(super) script: VecDeque<Fault>,
-    pub(super) always: Option<Fault>,
-    pub(super) by_message: HashMap<String, VecDeque<Fault>>,
+    pub(super) faults: Faults,
     pub(super) seconds_ahead: i64,
-    pub(super) calls: BTreeMap<u64, ChimeRequest>,
-    pub(super) next_call: u64,
+    pub(super) calls: Vec<ChimeRequest>,
     pub(super) in_flight: usize,
     pub(super) warm_ups: usize,
-    /// When each user's calls of the last second came.
-    recent: HashMap<String, VecDeque<Instant>>,
     pub(super) sessions: Sessions,
 }
 
 impl ChimeState {
-    /// Adds or replaces a message.
-    pub(super) fn put(
-        &mut self,
-        message: Message,
-        body: &Map<String, Value>,
-        since: Instant,
-        now: OffsetDateTime,
-    ) {
-        let key = (message.channel_arn.clone(), message.message_id.clone());
-        let number = self.next_message;
-        self.next_message += 1;
-        let mut stored = StoredMessage::new(message, number, body, since, now);
-        if body.is_empty() {
-            // A message that a test adds was not sent through the API, so it causes no event.
-            stored.advance(since);
-        }
-        self.messages.insert(key, stored);
+    /// The messages of a channel that a user may list, oldest first.
+    pub(super) fn listed_for(&self, user: &str, channel_arn: &str) -> Vec<&StoredMessage> {
+        self.messages
+            .values()
+            .filter(|stored| stored.message.channel_arn == channel_arn && stored.listed_for(user))
+            .collect()
     }
 
-    /// A message, after results that are due have taken effect.
-    pub(super) fn message(
-        &mut self,
-        channel_arn: &str,
-        message_id: &str,
-        now: Instant,
-    ) -> Option<&mut StoredMessage> {
-        let key = (channel_arn.to_owned(), message_id.to_owned());
-        let stored = self.messages.get_mut(&key)?;
-        if let Some(change) = stored.advance(now) {
-            announce(&mut self.sessions, stored, change);
+    /// Ends the flow's work on a message, unless it has ended; returns whether it did.
+    fn decide(&mut self, key: &Key, status: &str, detail: Option<&str>) -> bool {
+        let Some(stored) = self.messages.get_mut(key) else {
+            return false;
+        };
+        let is_open = stored.status() == "PENDING";
+        if is_open {
+            stored.refusal = None;
+            stored.set_status(status, detail);
+            self.announce(key);
+            self.forget_denied(key);
         }
-        Some(stored)
+        is_open
     }
 
-    /// Sends the event of the message's present state.
-    pub(super) fn announce_change(&mut self, channel_arn: &str, message_id: &str, now: Instant) {
-        let key = (channel_arn.to_owned(), message_id.to_owned());
-        if let Some(stored) = self.messages.get_mut(&key) {
-            let change = stored.advance(now).unwrap_or_else(|| stored.change(now));
-            announce(&mut self.sessions, stored, change);
+    /// Chime does not keep messages that the flow has denied.
+    pub(super) fn forget_denied(&mut self, key: &Key) {
+        let stored = self.messages.get(key);
+        if stored.is_some_and(|stored| stored.status() == "DENIED" && stored.verb() == "CREATE") {
+            self.messages.shift_remove(key);
         }
     }
 
-    /// Sends all members the event that a message was redacted or deleted.
-    pub(super) fn announce_removal(
-        &mut self,
-        channel_arn: &str,
-        message_id: &str,
-        verb: &str,
-        now: Instant,
-    ) {
-        let key = (channel_arn.to_owned(), message_id.to_owned());
-        if let Some(stored) = self.messages.get(&key) {
-            let payload = stored.change(now).payload;
-            let frame = event::frame(&format!("{verb}_CHANNEL_MESSAGE"), stored.kind(), &payload);
-            self.sessions.send_to_members(channel_arn, &frame);
-        }
-    }
-
-    pub(super) fn remove(&mut self, channel_arn: &str, message_id: &str) {
-        let key = (channel_arn.to_owned(), message_id.to_owned());
-        self.messages.remove(&key);
-    }
-
-    /// The channel of the message with this id.
-    pub(super) fn channel_of(&self, message_id: &str) -> Option<String> {
-        let mut keys = self.messages.keys();
-        keys.find(|(_, id)| id == message_id)
-            .map(|(channel, _)| channel.clone())
-    }
-
-    /// The messages that a user may list, by channel, oldest first.
-    pub(super) fn listed_for(
-        &mut self,
-        user: &str,
-        now: Instant,
-    ) -> BTreeMap<String, Vec<&StoredMessage>> {
-        for stored in self.messages.values_mut() {
-            if let Some(change) = stored.advance(now) {
-                announce(&mut self.sessions, stored, change);
+    /// Sends the event of a message's status: if it is `SENT` to all members, otherwise to its sender.
+    pub(super) fn announce(&self, key: &Key) {
+        if let Some(stored) = self.messages.get(key) {
+            let verb = stored.verb();
+            if stored.status() == "SENT" {
+                self.announce_to_members(stored, verb);
+            } else {
+                let event_type = format!("{}_{verb}_CHANNEL_MESSAGE", stored.status());
+                let frame = frame(&event_type, stored.kind(), &stored.event_payload());
+                self.sessions.send(&stored.message.sender, frame);
             }
         }
-        let mut channels: BTreeMap<String, Vec<&StoredMessage>> = BTreeMap::new();
-        for ((channel, _), stored) in &self.messages {
-            if stored.listed_for(user, now) {
-                channels.entry(channel.clone()).or_default().push(stored);
-            }
-        }
-        for messages in channels.values_mut() {
-            messages.sort_by_key(|stored| stored.number);
-        }
-        channels
     }
 
-    pub(super) fn next_fault(&mut self, message_id: &str) -> Fault {
-        let own = self.by_message.get_mut(message_id);
-        own.and_then(VecDeque::pop_front)
-            .or_else(|| self.script.pop_front())
-            .or_else(|| self.always.clone())
-            .unwrap_or(Fault::Pass)
+    pub(super) fn announce_to_members(&self, stored: &StoredMessage, verb: &str) {
+        let event_type = format!("{verb}_CHANNEL_MESSAGE");
+        let frame = frame(&event_type, stored.kind(), &stored.event_payload());
+        self.sessions.send(&stored.message.channel_arn, frame);
     }
 
-    /// Whether this call exceeds the user's quota in a second. Such a call does not count against the
-    /// next ones.
-    pub(super) fn over_quota(&mut self, bearer: &str, at: Instant, quota: u32) -> bool {
-        let recent = self.recent.entry(bearer.into()).or_default();
-        while recent
-            .front()
-            .is_some_and(|then| at.saturating_duration_since(*then) >= Duration::from_secs(1))
-        {
-            recent.pop_front();
-        }
-        if recent.len() >= quota as usize {
-            return true;
-        }
-        recent.push_back(at);
-        false
+    /// The event of a channel with its latest messages, newest first.
+    pub(super) fn channel_details(&self, user: &str, channel_arn: &str) -> String {
+        let messages = self.listed_for(user, channel_arn);
+        let newest_first = messages.iter().rev().take(PREFETCHED_MESSAGES);
+        let latest: Vec<Value> = newest_first
+            .map(|stored| stored.summary_in_events())
+            .collect();
+        let payload = json!({
+            "Channel": {
+                "ChannelArn": channel_arn,
+                "Name": channel_arn.rsplit('/').next(),
+                "Mode": "RESTRICTED",
+                "Privacy": "PRIVATE",
+                "LastMessageTimestamp": messages.last().map(|stored| stored.created()),
+            },
+            "ChannelMessages": latest,
+            "ChannelMemberships": [],
+            "ReadMarkerTimestamp": null,
+        });
+        frame("CHANNEL_DETAILS", "SYSTEM", &payload)
     }
 }
 
-/// Sends the event of a change: of a delivered message to all members, of any other to its sender.
-fn announce(sessions: &mut Sessions, stored: &StoredMessage, change: Change) {
-    let Change {
-        status,
-        verb,
-        payload,
-    } = change;
-    if status.value == "SENT" {
-        let frame = event::frame(&format!("{verb}_CHANNEL_MESSAGE"), stored.kind(), &payload);
-        sessions.send_to_members(&stored.message.channel_arn, &frame);
-    } else {
-        let name = format!("{}_{verb}_CHANNEL_MESSAGE", status.value);
-        let frame = event::frame(&name, stored.kind(), &payload);
-        sessions.send_to_user(&stored.message.sender, &frame);
+impl Service {
+    /// Adds or replaces a message of a test.
+    pub(super) fn put(self: &Arc<Self>, message: Message) {
+        let now = self.now();
+        let key = (message.channel_arn.clone(), message.message_id.clone());
+        let outcome = message.outcome.clone();
+        let stored = StoredMessage::new(message, &Map::new(), now);
+        let mut state = self.state();
+        state.messages.insert(key.clone(), stored);
+        self.process(&mut state, &key, &outcome);
     }
+
+    /// Lets the flow decide now about a pending message or update; returns whether one was pending.
+    pub(super) fn decide(&self, message_id: &str, status: &str, detail: Option<&str>) -> bool {
+        let mut state = self.state();
+        let key = state.messages.keys().find(|(_, id)| id == message_id);
+        key.cloned()
+            .is_some_and(|key| state.decide(&key, status, detail))
+    }
+
+    /// Begins the flow's work on the last version of a message.
+    pub(super) fn process(
+        self: &Arc<Self>,
+        state: &mut ChimeState,
+        key: &Key,
+        outcome: &FlowOutcome,
+    ) {
+        state.versions += 1;
+        let version = state.versions;
+        let Some(stored) = state.messages.get_mut(key) else {
+            return;
+        };
+        stored.version = version;
+        stored.refusal = match outcome {
+            FlowOutcome::Refused(error) => Some(error.clone()),
+            _ => None,
+        };
+        let (status, detail) = outcome.at_first();
+        stored.set_status(status, detail);
+        if let FlowOutcome::PendingThen { after, .. } = outcome
+            && status == "PENDING"
+        {
+            self.decide_later(*after, key.clone(), version, outcome.clone());
+        }
+    }
+
+    fn decide_later(self: &Arc<Self>, after: Duration, key: Key, version: u64, then: FlowOutcome) {
+        let service = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(after).await;
+            let Some(service) = service.upgrade() else {
+                return;
+            };
+            let mut state = service.state();
+            let stored = state.messages.get(&key);
+            // Not if the message was updated or replaced in the meantime.
+            if let (Some(true), FlowOutcome::PendingThen { value, detail, .. }) =
+                (stored.map(|stored| stored.version == version), then)
+            {
+                state.decide(&key, &value, detail.as_deref());
+            }
+        });
+    }
+}
+
+/// One event: its payload is JSON in a string, as Chime sends it.
+fn frame(event_type: &str, message_type: &str, payload: &Value) -> String {
+    json!({
+        "Headers": {
+            "x-amz-chime-event-type": event_type,
+            "x-amz-chime-message-type": message_type,
+        },
+        "Payload": payload.to_string(),
+    })
+    .to_string()
 }
