@@ -1,5 +1,6 @@
 """What `run` and `guard` share: the driver, and the size of a deployment."""
 
+import functools
 import io
 import json
 import pathlib
@@ -8,7 +9,6 @@ import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-TARGET = HERE / "target"
 
 
 def step(command, **options):
@@ -16,13 +16,18 @@ def step(command, **options):
     subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL, stdout=2, **options)
 
 
-def build_driver():
-    step(["cargo", "build", "--quiet", "--release", "--locked", "-p", "driver"], cwd=HERE)
+@functools.cache
+def driver():
+    """The path of the driver. It is built with the dependencies of the tests, so after them this is quick."""
+    command = ["cargo", "build", "--locked", "--bench", "driver", "--message-format=json-render-diagnostics"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    built = (message for message in map(json.loads, lines) if message.get("target", {}).get("name") == "driver")
+    return next(built)["executable"]
 
 
 def measure(*arguments):
     """The figures that the driver prints."""
-    command = [TARGET / "release/driver", *map(str, arguments)]
+    command = [driver(), *map(str, arguments)]
     run = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=3600)
     return json.loads(run.stdout)
 
@@ -36,3 +41,13 @@ def zip_size(path):
         for file in files:
             archive.write(file, file.relative_to(folder))
     return len(buffer.getvalue())
+
+
+def read_figures():
+    return json.loads((HERE / "figures.json").read_text())
+
+
+def write_figures(figures):
+    """One line for each part."""
+    parts = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in figures.items())
+    (HERE / "figures.json").write_text("{\n" + parts + "\n}\n")

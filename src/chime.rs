@@ -1,54 +1,59 @@
 //! Client for Amazon Chime SDK messaging: the only module that knows the SDK.
 //!
-//! Each operation has its own file. [`ErrorKind`] is the one table that classifies the errors of
-//! Chime. The SDK makes no retries, because each call counts against the quota of the user: `polling`
-//! decides when to call again.
+//! The SDK makes no retries, because each call counts against the quota of the user:
+//! [`crate::lookup::plan`] decides when to call again.
 
 mod error;
-pub(crate) mod get_message_status;
-mod headers;
 mod http;
 mod roots;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::provider::ProvideCredentials;
+use aws_runtime::invocation_id::InvocationIdInterceptor;
+use aws_runtime::request_info::RequestInfoInterceptor;
+use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::http::HttpRequest;
-use aws_sdk_chimesdkmessaging::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_chimesdkmessaging::config::interceptors::{
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_chimesdkmessaging::config::{
     ConfigBag, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_chimesdkmessaging::error::BoxError;
 use aws_sdk_chimesdkmessaging::operation::RequestId;
+use aws_sdk_chimesdkmessaging::operation::get_channel_message_status::GetChannelMessageStatusOutput;
+use aws_smithy_runtime_api::client::interceptors::disable_interceptor;
 use aws_smithy_types::body::SdkBody;
 
-pub use error::{ChimeError, ErrorKind};
-pub use roots::RootCertificates;
+pub use error::{ChimeError, ErrorKind, Retry};
+pub use roots::{BundleError, RootCertificates};
 
-use crate::config::Config;
+use crate::identity::Caller;
+use crate::ids::MessageRef;
+use crate::lookup::Outcome;
+use crate::status::MessageStatus;
 
 /// Maximum length of a request id of Chime.
 const MAX_REQUEST_ID_LENGTH: usize = 64;
+/// The `userAgent` that CloudTrail shows.
+const USER_AGENT: &str = concat!("chime-message-status/", env!("CARGO_PKG_VERSION"));
 
 /// Client for Chime in one region.
-pub struct ChimeClient {
-    client: Client,
-    max_attempts: u32,
-}
+pub struct ChimeClient(Client);
 
-/// One call to Chime.
-pub struct ChimeCall<T> {
+/// One call that has ended.
+pub struct Call {
     /// The result.
-    pub result: Result<T, ChimeError>,
+    pub outcome: Outcome,
     /// Chime's id of the call, for a support case.
-    pub(crate) request_id: Option<String>,
-    /// How long the call took.
-    pub(crate) duration: Duration,
+    pub request_id: Option<String>,
 }
 
 /// The SDK configuration for Lambda, which passes the role's credentials in environment variables.
@@ -67,39 +72,56 @@ pub async fn loader() -> ConfigLoader {
 impl ChimeClient {
     /// Creates a client with the credentials and the endpoint that `loader` finds. Sends nothing.
     ///
+    /// `attempt_timeout` limits a call with its connection and body, and also the time for credentials.
+    ///
     /// # Errors
     /// If the TLS library cannot be set up.
     pub async fn new(
-        config: &Config,
+        region: String,
+        attempt_timeout: Duration,
         roots: &RootCertificates,
         loader: ConfigLoader,
     ) -> Result<Self, BoxError> {
-        let http_client = http::client(roots, config.connect_timeout, config.attempt_timeout)?;
+        let credentials = IdentityCache::lazy().load_timeout(attempt_timeout).build();
         let shared = loader
-            .region(Region::new(config.region.clone()))
-            .http_client(http_client)
-            .load()
-            .await;
-        let max_attempts = shared
-            .retry_config()
-            .map_or(1, |retry| retry.max_attempts())
-            .max(1);
-        let own = aws_sdk_chimesdkmessaging::config::Builder::from(&shared)
+            .region(Region::new(region))
+            .http_client(http::client(roots, attempt_timeout)?)
+            .identity_cache(credentials)
             .retry_config(RetryConfig::disabled())
             // `http` limits the time of a call, including its body.
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(headers::OwnHeaders)
+            .load()
+            .await;
+        let config = aws_sdk_chimesdkmessaging::config::Builder::from(&shared)
+            .interceptor(OwnHeaders)
             .build();
-        Ok(Self {
-            client: Client::from_conf(own),
-            max_attempts,
-        })
+        Ok(Self(Client::from_conf(config)))
     }
 
-    /// Maximum number of calls for one result, including the first one: `AWS_MAX_ATTEMPTS`.
-    pub(crate) fn max_attempts(&self) -> u32 {
-        self.max_attempts
+    /// Calls [`GetChannelMessageStatus`][api] once, with `caller` as the bearer.
+    ///
+    /// [api]: https://docs.aws.amazon.com/chime-sdk/latest/APIReference/API_messaging-chime_GetChannelMessageStatus.html
+    pub async fn get_message_status(&self, caller: &Caller, message: &MessageRef) -> Call {
+        let sub_channel = message.sub_channel.as_ref();
+        let call = self
+            .0
+            .get_channel_message_status()
+            .chime_bearer(caller.user().as_str())
+            .channel_arn(message.channel.as_str())
+            .message_id(message.message.as_str())
+            .set_sub_channel_id(sub_channel.map(|id| id.as_str().to_owned()))
+            .send();
+        // Boxed, because the future is large, and every caller would copy it.
+        let output = Box::pin(call).await;
+        let request_id = output.request_id().filter(|id| is_request_id(id));
+        Call {
+            request_id: request_id.map(str::to_owned),
+            outcome: match output {
+                Ok(output) => message_status(&output),
+                Err(error) => Err(ChimeError::from_sdk(&error)),
+            },
+        }
     }
 
     /// Opens the connection, resolves credentials and endpoint, and runs the code once, while Lambda
@@ -109,7 +131,7 @@ impl ChimeClient {
     /// first request will report them.
     pub async fn warm_up(&self, timeout: Duration) {
         let bare_request = self
-            .client
+            .0
             .get_channel_message_status()
             .channel_arn("warm-up")
             .message_id("warm-up")
@@ -120,31 +142,58 @@ impl ChimeClient {
     }
 }
 
-impl<T> ChimeCall<T> {
-    /// Ends a call that began at `started`.
-    fn new<O, E>(
-        started: Instant,
-        output: Result<O, E>,
-        read: impl FnOnce(Result<O, E>) -> Result<T, ChimeError>,
-    ) -> Self
-    where
-        Result<O, E>: RequestId,
-    {
-        Self {
-            request_id: output
-                .request_id()
-                .filter(|id| is_request_id(id))
-                .map(str::to_owned),
-            result: read(output),
-            duration: started.elapsed(),
-        }
-    }
+fn message_status(output: &GetChannelMessageStatusOutput) -> Outcome {
+    let status = output
+        .status()
+        .ok_or_else(|| ChimeError::unusable("Chime's response has no Status"))?;
+    let value = status
+        .value()
+        .ok_or_else(|| ChimeError::unusable("Chime's response has no Status.Value"))?;
+    MessageStatus::parse(value.as_str(), status.detail())
+        .ok_or_else(|| ChimeError::unusable("Chime returned an invalid Status"))
 }
 
 /// Checks that a text looks like a request id. Any other text is not from Chime, and must not be logged.
 fn is_request_id(id: &str) -> bool {
     (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Puts a short `user-agent` in place of the SDK's own headers.
+///
+/// The SDK builds four headers that describe itself and its retries, and signs one of them. Chime needs none
+/// of them, and they cost more than a twentieth of a call (`benches/README.md`).
+#[derive(Debug)]
+struct OwnHeaders;
+
+impl Intercept for OwnHeaders {
+    fn name(&self) -> &'static str {
+        "OwnHeaders"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        const REASON: &str = "Chime needs no such header";
+        let state = config.interceptor_state();
+        state.store_put(disable_interceptor::<UserAgentInterceptor>(REASON));
+        state.store_put(disable_interceptor::<InvocationIdInterceptor>(REASON));
+        state.store_put(disable_interceptor::<RequestInfoInterceptor>(REASON));
+        Ok(())
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.request_mut().headers_mut();
+        headers.insert("user-agent", USER_AGENT);
+        Ok(())
+    }
 }
 
 /// Replaces a request with a bare `GET /` to the same host, after signing.

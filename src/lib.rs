@@ -2,8 +2,9 @@
 //!
 //! # The path of a request
 //!
-//! [`lambda`] → [`event`] → [`caller`] → [`api`] (route, validate) → `polling` → [`chime`] → status or
-//! [`problem`] → [`api`] (response, CORS) → [`telemetry`] (one record)
+//! [`lambda`] receives an invocation. [`handler`] serves it, from top to bottom: [`event`] (parse), route,
+//! [`identity`] (who calls), [`input`] (what for), [`lookup`] (the calls), [`response`] or [`problem`], and one
+//! [`record`] for the log.
 //!
 //! # The modules
 //!
@@ -11,30 +12,39 @@
 //! |---|---|
 //! | `main.rs` | reads the environment, builds the parts, starts the Lambda loop |
 //! | [`lambda`] | Lambda Runtime API |
-//! | [`config`] | environment variables → [`config::Config`], with all errors at once |
+//! | [`handler`] | one invocation, from the payload to the response |
 //! | [`event`] | gateway events → one [`event::Event`] |
-//! | `json` | JSON that keeps duplicate members |
-//! | [`caller`] | authorizer context → [`caller::Caller`], the only source of a bearer |
-//! | [`domain`] | ids, ARNs, statuses, the user ARN pattern: validated types |
-//! | [`api`] | the table of operations, fields, responses, CORS; a file for each operation |
-//! | `polling` | retry and wait loops |
-//! | `rate_limit` | rate limiter for the calls of one request |
-//! | [`chime`] | client for Chime, its errors, HTTP connections, root certificates |
+//! | `json` | JSON of which only the needed members are decoded |
+//! | [`identity`] | authorizer context → [`identity::Caller`], the only source of a bearer |
+//! | [`user_arn`], [`session_role`] | the mapping that operators configure |
+//! | [`arn`], [`ids`], [`status`] | validated types, no I/O |
+//! | [`input`] | query and body → messages, with all wrong values named |
+//! | [`lookup`] | the plan of the calls, without I/O, and the loop that follows it |
+//! | [`chime`] | client for Chime, its errors, HTTP connections, root certificates: all that knows the SDK |
 //! | [`problem`] | problem types: names, status codes, texts |
-//! | [`telemetry`] | one log record per request |
+//! | [`response`], [`cors`] | responses in the form of the gateways |
+//! | [`record`], [`log`] | one line of log per request |
+//! | [`config`] | environment variables → [`config::Config`], with all errors at once |
 //!
-//! These modules have no import cycles. `domain`, `polling` and `rate_limit` know neither HTTP nor JSON.
-//! Only `chime` knows the SDK for Chime.
+//! lambda_http provides the HTTP types and re-exports `tower` and the Lambda types that fit lambda_runtime. Its
+//! request and response types are not used, see [`event`].
 
-pub mod api;
-pub mod caller;
+pub mod arn;
 pub mod chime;
 pub mod config;
-pub mod domain;
+pub mod cors;
 pub mod event;
+pub mod handler;
+pub mod identity;
+pub mod ids;
+pub mod input;
 mod json;
 pub mod lambda;
-mod polling;
+pub mod log;
+pub mod lookup;
 pub mod problem;
-mod rate_limit;
-pub mod telemetry;
+pub mod record;
+pub mod response;
+pub mod session_role;
+pub mod status;
+pub mod user_arn;

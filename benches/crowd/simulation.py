@@ -29,7 +29,9 @@ class Assumptions:
     # The client.
     batch: int = assumption(20, "most messages in one request")
     wait_first: float = assumption(0, "`wait` of a user's first request")
-    wait_later: float = assumption(5, "`wait` of each later request, which is for the pending messages")
+    wait_later: float = assumption(0, "`wait` of each later request, which is for the pending messages")
+    live_pause: float = assumption(3, "shortest pause of the tracker while its WebSocket is live")
+    live_growth: float = assumption(0.75, "its pause as a share of the time for which a message is pending")
     retry_after_min: float = assumption(1, "shortest pause before the next request while messages are pending")
     retry_after_max: float = assumption(4, "longest pause before the next request while messages are pending")
     backoff_first: float = assumption(1, "first pause after a rejected request; doubles, times 0.5 to 1")
@@ -264,7 +266,8 @@ def simulate(a):
         if rest:
             later(now, request, user, rest + undecided, 0)
         elif undecided:
-            later(now + between(a.retry_after_min, a.retry_after_max), request, user, undecided, 0)
+            pause = max(a.live_pause, a.live_growth * (now - user.reconnected), between(a.retry_after_min, a.retry_after_max))
+            later(now + pause, request, user, undecided, 0)
         else:
             outcome.last.append(now - user.reconnected)
 

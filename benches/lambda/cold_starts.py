@@ -9,9 +9,9 @@ import math
 import re
 import time
 import zipfile
-from urllib.parse import quote
 
-EVENT_APP_INSTANCE = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21"
+# Of the sample event. Chime refuses a call about it, so the account needs no app instance.
+APP_INSTANCE = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -26,15 +26,6 @@ FIELDS = {
     "init_duration": r"\tInit Duration: ([\d.]+) ms",
     "memory_used": r"\tMax Memory Used: (\d+) MB",
 }
-# Hello worlds without an AWS SDK on real Lambda, 128 MB, arm64, published in August 2026: cold start, warm.
-HELLO_WORLDS = [
-    ("Rust", 13.9, 1.4),
-    ("C++", 19.8, None),
-    ("Go", 41.4, None),
-    ("LLRT", 58.8, None),
-    ("Python", 72.8, None),
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -53,13 +44,6 @@ def parse_report(log):
             found = {name: re.search(pattern, line) for name, pattern in FIELDS.items()}
             return Report(**{name: float(match[1]) for name, match in found.items() if match})
     raise ValueError(f"there is no REPORT line in the log: {log!r}")
-
-
-def event_for(event, app_instance_arn):
-    """The sample event, about a channel of another app instance. In the query the ARN is percent-encoded."""
-    for escape in (lambda arn: arn, lambda arn: quote(arn, safe="")):
-        event = event.replace(escape(EVENT_APP_INSTANCE), escape(app_instance_arn))
-    return event
 
 
 def percentile(values, percent):
@@ -81,17 +65,17 @@ def package(bootstrap):
 class Deployment:
     """What the measurement creates in the account. Leaving the context deletes all of it."""
 
-    def __init__(self, session, name, app_instance_arn):
+    def __init__(self, session, name):
         self.name = name
         self.iam, self.functions, self.logs = (session.client(service) for service in ("iam", "lambda", "logs"))
-        self.variables = {"APP_INSTANCE_USER_ARN": app_instance_arn + "/user/{sub}"}
+        self.variables = {"APP_INSTANCE_USER_ARN": APP_INSTANCE + "/user/{sub}"}
         self.calls = {
             "Version": "2012-10-17",
             "Statement": [
                 {
                     "Effect": "Allow",
                     "Action": "chime:GetChannelMessageStatus",
-                    "Resource": [f"{app_instance_arn}/user/*", f"{app_instance_arn}/channel/*"],
+                    "Resource": [f"{APP_INSTANCE}/user/*", f"{APP_INSTANCE}/channel/*"],
                 }
             ],
         }
@@ -184,42 +168,32 @@ class Series:
     warm: list = dataclasses.field(default_factory=list)
     statuses: set = dataclasses.field(default_factory=set)
 
-    def measure(self, deployment, code, event, cold_starts, warm_invocations, progress=lambda text: None):
+    def measure(self, deployment, code, event, cold_starts, warm_invocations):
         name = deployment.function(self.architecture, self.memory, code)
-        for number in range(1, cold_starts + 1):
-            report, status = deployment.cold_start(name, event)
-            self.cold.append(report)
-            self.statuses.add(status)
+        for _ in range(cold_starts):
+            self.add(self.cold, deployment.cold_start(name, event))
             for _ in range(warm_invocations):
-                report, status = deployment.invoke(name, event)
-                self.warm.append(report)
-                self.statuses.add(status)
-            progress(f"{self.architecture}, {self.memory} MB: cold start {number} of {cold_starts}")
+                self.add(self.warm, deployment.invoke(name, event))
+
+    def add(self, reports, invocation):
+        report, status = invocation
+        reports.append(report)
+        self.statuses.add(status)
 
 
-def cells(values):
-    """50th, 90th and 99th percentile, in one cell."""
-    if not values:
-        return "-"
-    return " / ".join(f"{percentile(values, percent):.1f}" for percent in (50, 90, 99))
+def table(series):
+    """The figures in Markdown."""
 
+    def cells(values):
+        return " / ".join(f"{percentile(values, percent):.1f}" for percent in (50, 90, 99)) if values else "-"
 
-def report(series, date, region):
-    """The Markdown report. Its form is stable: columns are only added at the right."""
-    heads = ["architecture", "memory, MB", "cold starts", "Init Duration, ms", "Duration after it, ms"]
+    heads = ["architecture", "memory, MB", "Init Duration, ms", "Duration after it, ms"]
     heads += ["warm Duration, ms", "Max Memory Used, MB", "HTTP status"]
-    lines = [f"Cold starts, {date}, {region}; 50th / 90th / 99th percentile", "", row(heads), row(["---"] * len(heads))]
+    lines = [heads, ["---"] * len(heads)]
     for s in series:
         starts = [r.init_duration for r in s.cold if r.init_duration is not None]
-        figures = [starts, [r.duration for r in s.cold], [r.duration for r in s.warm]]
-        figures.append([r.memory_used for r in s.cold + s.warm])
+        durations = [[r.duration for r in reports] for reports in (s.cold, s.warm)]
+        used = [r.memory_used for r in s.cold + s.warm]
         statuses = ", ".join(map(str, sorted(s.statuses)))
-        lines.append(row([s.architecture, s.memory, len(starts), *map(cells, figures), statuses]))
-    lines += ["", "For comparison: hello world without an AWS SDK, 128 MB, arm64, published in August 2026", ""]
-    lines += [row(["language", "cold start, ms", "warm, ms"]), row(["---"] * 3)]
-    lines += [row([name, cold, "-" if warm is None else warm]) for name, cold, warm in HELLO_WORLDS]
-    return "\n".join(lines) + "\n"
-
-
-def row(values):
-    return "| " + " | ".join(map(str, values)) + " |"
+        lines.append([s.architecture, s.memory, *map(cells, [starts, *durations, used]), statuses])
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,181 +1,165 @@
 //! Explains step by step how the function handles an event. The function's own code makes every decision.
 //!
-//!     APP_INSTANCE_USER_ARN='…/user/{sub}' cargo run --example explain -- EVENT.json [--values] [--call]
+//!     APP_INSTANCE_USER_ARN='…/user/{sub}' cargo run --example explain -- EVENT.json [--values]
 //!
-//! Exit codes: 0 if the request is valid (with `--call`: and Chime returned a status), 1 if the function
-//! would report a problem, 2 if an argument or the configuration is not valid.
+//! `-` reads the event from standard input. `--values` shows the values of the authorizer, not only their names. The
+//! tool calls nothing. Instead, it prints the AWS CLI command of each call that the function would make.
+//!
+//! Exit codes: 0 if the function would call Chime or answer a preflight, 1 if it would report a problem, 2 if
+//! an argument or the configuration is not valid.
 
 // A command-line tool writes to the terminal.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
-mod call;
-mod identity;
-mod output;
+mod advice;
 
+use std::ffi::OsString;
+use std::io::Read;
 use std::process::ExitCode;
 
-use chime_message_status::api::routes::Target;
-use chime_message_status::caller::{Caller, Identity};
-use chime_message_status::chime::RootCertificates;
-use chime_message_status::config::{Config, ConfigError};
-use chime_message_status::domain::AppInstanceUserArn;
+use chime_message_status::config::Config;
 use chime_message_status::event::Event;
+use chime_message_status::handler::{Operation, Route};
+use chime_message_status::identity::{Caller, Offer};
+use chime_message_status::ids::MessageRef;
+use chime_message_status::input;
 use chime_message_status::problem::Problem;
+use serde::Serialize;
 
-use output::print_line;
-
-const USAGE: &str = "usage: cargo run --example explain -- EVENT.json [--values] [--call]
-  --values  show the values of the authorizer, not only their names
-  --call    call Chime with your AWS credentials";
-
-/// The function would report a problem.
-struct Failed;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let started = Arguments::read().and_then(|arguments| {
-        let event = std::fs::read_to_string(&arguments.event)
-            .map_err(|error| format!("{}: {error}", arguments.event.display()))?;
-        let (config, roots) = configuration().map_err(|error| error.to_string())?;
-        Ok((arguments, event, config, roots))
-    });
-    let (arguments, event, config, roots) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    match explain(&arguments, &event, &config, &roots).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed) => ExitCode::from(1),
-    }
-}
-
-/// Reads the variables of the function, and reports all errors at once, as the function does.
-fn configuration() -> Result<(Config, RootCertificates), ConfigError> {
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
     let variable = |name: &str| std::env::var_os(name);
-    let config = Config::from_lookup(variable);
-    let roots = RootCertificates::from_lookup(variable, |path| std::fs::read(path));
-    match (config, roots) {
-        (Ok(config), Ok(roots)) => Ok((config, roots)),
-        (config, roots) => {
-            let errors = [config.err(), roots.err()];
-            Err(ConfigError::all(errors.into_iter().flatten()))
-        }
-    }
+    let (exit_code, output) = run(&arguments, variable, std::io::stdin());
+    println!("{}", output.trim_end());
+    ExitCode::from(exit_code)
 }
 
-struct Arguments {
-    event: std::path::PathBuf,
-    values: bool,
-    call: bool,
-}
-
-impl Arguments {
-    fn read() -> Result<Self, String> {
-        let (mut event, mut values, mut call) = (None, false, false);
-        for argument in std::env::args_os().skip(1) {
-            match argument.to_str() {
-                Some("--values") => values = true,
-                Some("--call") => call = true,
-                Some(option) if option.starts_with('-') => {
-                    return Err(format!("{option} is not known\n{USAGE}"));
-                }
-                _ if event.is_none() => event = Some(argument.into()),
-                _ => return Err(USAGE.to_owned()),
-            }
-        }
-        let event = event.ok_or(USAGE)?;
-        Ok(Self {
-            event,
-            values,
-            call,
-        })
-    }
-}
-
-async fn explain(
-    arguments: &Arguments,
-    event: &str,
-    config: &Config,
-    roots: &RootCertificates,
-) -> Result<(), Failed> {
-    let event = Event::parse(event).map_err(|malformed| {
-        print_line("problem", &format!("internal-error (500): {malformed}"));
-        print_line(
-            "",
-            "The file must contain a whole event as a gateway sends it. See the files in events/.",
-        );
-        Failed
-    })?;
-    let (event_source, identity) = Identity::of(&event);
-    identity::event_source(event_source);
-    let route = match Target::find(&event, config.handles_preflights()) {
-        Ok(Target::Route(route)) => route,
-        Ok(Target::Preflight) => {
-            print_line("request", "a CORS preflight, which needs no identity");
-            return Ok(());
-        }
-        Err(problem) => {
-            report(&problem, None);
-            return Err(Failed);
-        }
+/// Returns the exit code and the output.
+pub fn run(
+    arguments: &[String],
+    variable: impl Fn(&str) -> Option<OsString>,
+    stdin: impl Read,
+) -> (u8, String) {
+    let (file, with_values) = match arguments {
+        [file] => (file, false),
+        [file, option] if option == "--values" => (file, true),
+        _ => return (2, "usage: explain EVENT.json|- [--values]".to_owned()),
     };
-    print_line("operation", route.name);
-    let identity = identity.ok();
-    if let Some(identity) = &identity {
-        identity::values(identity, arguments.values);
-        identity::pattern(config, identity, arguments.values);
-    }
-    let identify = || Caller::identify(&event, config.mapping()).1;
-    let caller = identify();
-    match &caller {
-        Ok(caller) => print_line("maps to", caller.user().as_str()),
-        Err(error) => identity::error(error, identity.as_ref()),
-    }
-    let user = caller.as_ref().ok().map(Caller::user);
-    identity::warnings(config, event_source, identity.as_ref(), user);
-    let operation = route.read(&event, identify()).map_err(|problem| {
-        report(&problem, user);
-        Failed
-    })?;
-    let number = operation.messages().len();
-    let plural = if number == 1 { "" } else { "s" };
-    print_line(
-        "request",
-        &format!("about {number} message{plural} in the caller's own app instance"),
+    let text = match file.as_str() {
+        "-" => std::io::read_to_string(stdin),
+        file => std::fs::read_to_string(file),
+    };
+    let config = Config::read(
+        |name| match name {
+            // Lambda itself sets these.
+            name if name.starts_with("AWS_LAMBDA_") => Some("explain".into()),
+            name => variable(name),
+        },
+        |path| std::fs::read(path),
     );
-    if arguments.call {
-        call::call_chime(config, roots, &operation).await
-    } else {
-        Ok(())
+    let (text, config) = match (text, config) {
+        (Ok(text), Ok(config)) => (text, config),
+        (Err(error), _) => return (2, format!("{file}: {error}")),
+        (_, Err(error)) => return (2, error.to_string()),
+    };
+    let mut output = Output(String::new());
+    let pattern = variable("APP_INSTANCE_USER_ARN").unwrap_or_default();
+    output.line("pattern", &pattern.to_string_lossy());
+    // A pasted event may be part of a line of a log.
+    let event = text.trim_matches(|c| c != '{' && c != '}');
+    let Err(problem) = explain(event, &config, with_values, &mut output) else {
+        return (0, output.0);
+    };
+    let problem_type = problem.problem_type;
+    let (name, status) = (problem_type.name(), problem_type.status().as_u16());
+    let cause = problem.cause.as_deref().unwrap_or(problem_type.detail());
+    output.line("problem", &format!("{name} ({status}): {cause}"));
+    for error in &problem.errors {
+        output.line("", &format!("{}: {}", error.field, error.detail));
+    }
+    (1, output.0)
+}
+
+/// Lines, each with a label.
+struct Output(String);
+
+impl Output {
+    /// Adds a line. Text from the event must not control the terminal.
+    fn line(&mut self, label: &str, text: &str) {
+        let text = text.replace(char::is_control, "\u{fffd}");
+        self.0 += &format!("{label:<12}{text}\n");
     }
 }
 
-fn report(problem: &Problem, user: Option<&AppInstanceUserArn>) {
-    let problem_type = problem.problem_type();
-    let cause = match problem.errors() {
-        [] => problem.cause().unwrap_or(problem_type.detail()),
-        _ => "these fields are not valid",
+/// The name of a value in log records.
+fn name(value: impl Serialize) -> String {
+    let json = serde_json::to_string(&value).unwrap_or_default();
+    json.trim_matches('"').to_owned()
+}
+
+fn explain(
+    payload: &str,
+    config: &Config,
+    with_values: bool,
+    output: &mut Output,
+) -> Result<(), Problem> {
+    let other_source = advice::other_source(payload);
+    let is_of_a_gateway = other_source.is_none();
+    if let Some(source) = other_source {
+        output.line("source", source);
+    }
+    let event = Event::parse(payload).map_err(|malformed| Problem::from(&malformed))?;
+    if is_of_a_gateway {
+        output.line("source", &name(event.gateway));
+    }
+    let Route::Operation(operation) = Route::find(&event, config.origins.as_ref())? else {
+        output.line("operation", "a CORS preflight, which needs no identity");
+        return Ok(());
     };
-    let (name, status) = (problem_type.name(), problem_type.status().as_u16());
-    print_line("problem", &format!("{name} ({status}): {cause}"));
-    for error in problem.errors() {
-        let field = output::escaped(&error.field);
-        print_line("", &format!("{field}: {}", error.detail));
+    output.line("operation", &name(operation));
+    let offers = Offer::all(&event);
+    // The signer of a console test is the tester, not a user.
+    for offer in offers.iter().filter(|_| is_of_a_gateway) {
+        output.line("authorizer", &name(offer.authorizer));
+        for (name, value) in &offer.values {
+            let value = value.as_deref().unwrap_or("(not a string)");
+            let value = with_values.then(|| format!(" = {value}"));
+            output.line("", &format!("{{{name}}}{}", value.unwrap_or_default()));
+        }
     }
-    let is_about_channel = |field: &str| field.ends_with("channelArn");
-    if let Some(user) = user
-        && problem
-            .errors()
-            .iter()
-            .any(|error| is_about_channel(&error.field))
-    {
-        let app_instance = user.app_instance();
-        print_line(
-            "",
-            &format!("The caller's channels are {app_instance}/channel/…"),
-        );
+    for warning in advice::warnings(config, &offers) {
+        output.line("warning", &warning);
     }
+    let caller = Caller::identify(&event, &config.mapping).map_err(|error| {
+        let step = advice::next_step(&error, &offers);
+        if let Some(step) = step.filter(|_| is_of_a_gateway) {
+            output.line("no user", &step);
+        }
+        Problem::from(error)
+    })?;
+    let user = caller.user();
+    output.line("maps to", user.as_str());
+    let messages = match operation {
+        Operation::GetStatus => vec![input::of_get(&event, user)?.0],
+        Operation::BatchGetStatus => input::of_post(&event, user)?.0,
+    };
+    for message in &messages {
+        output.0 += &command(config, user.as_str(), message);
+    }
+    Ok(())
+}
+
+/// The AWS CLI command of the call about a message. The values are validated, so none contains a quote. Ids may
+/// begin with a hyphen, which the CLI accepts only after `=`.
+fn command(config: &Config, user: &str, message: &MessageRef) -> String {
+    let sub_channel = message.sub_channel.as_ref();
+    let sub_channel = sub_channel.map(|id| format!(" --sub-channel-id='{}'", id.as_str()));
+    format!(
+        "\naws chime-sdk-messaging get-channel-message-status --region '{}' --channel-arn '{}' \
+         --message-id='{}'{} --chime-bearer '{user}'\n",
+        config.region,
+        message.channel.as_str(),
+        message.message.as_str(),
+        sub_channel.unwrap_or_default(),
+    )
 }

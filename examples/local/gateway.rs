@@ -3,17 +3,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::types::{ChannelMessagePersistenceType, ChannelMessageType};
-use chime_message_status::api::{App, Invocation};
+use chime_message_status::handler::{self, App, Invocation};
 use fakes::chime::FakeChime;
 use fakes::http::{HttpRequest, HttpResponse, Server, ServerOptions};
 use serde_json::{Map, Value, json};
+use url::form_urlencoded;
 
+use crate::page::is_local;
 use crate::tokens::Issuer;
 use crate::user_arn;
 
@@ -35,7 +36,13 @@ pub struct Gateway {
 pub async fn serve(address: SocketAddr, gateway: Arc<Gateway>) -> io::Result<Server> {
     Server::start(ServerOptions::plain(address), move |request| {
         let gateway = Arc::clone(&gateway);
-        async move { gateway.respond(&request).await }
+        async move {
+            if is_local(&request) {
+                gateway.respond(&request).await
+            } else {
+                HttpResponse::new(421, "text/plain", "This host is not served here.")
+            }
+        }
     })
     .await
 }
@@ -101,13 +108,12 @@ impl Gateway {
             trace_header: None,
             deadline: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
-        // Boxed, or the compiler gives up on a future this deep.
-        let response: Pin<Box<dyn Future<Output = _> + Send>> =
-            Box::pin(self.app.respond(&event, &invocation));
-        let response = response.await;
-        let without_headers = HttpResponse::new(response.status(), "", response.body());
+        let (response, record) = handler::handle(&self.app, &event, &invocation).await;
+        record.write();
+        let without_headers = HttpResponse::new(response.status_code, "", response.body);
         response
-            .headers()
+            .headers
+            .iter()
             .fold(without_headers, |response, (name, value)| {
                 response.with(name, value)
             })

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use aws_config::BehaviorVersion;
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::Credentials;
-use chime_message_status::api::App;
-use chime_message_status::chime::{ChimeClient, RootCertificates};
+use chime_message_status::chime::ChimeClient;
 use chime_message_status::config::Config;
+use chime_message_status::handler::App;
 use fakes::chime::{FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use serde_json::{Map, Value, json};
@@ -86,9 +86,14 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .endpoint_url(fake.https_url())
         .credentials_provider(credentials.clone());
     let variable = |name: &str| variable(name, &origins);
-    let config = Config::from_lookup(variable)?;
-    let roots = RootCertificates::from_lookup(variable, |_| Ok(fake.ca_pem().into()))?;
-    let chime = ChimeClient::new(&config, &roots, loader).await?;
+    let config = Config::read(variable, |_| Ok(fake.ca_pem().into()))?;
+    let chime = ChimeClient::new(
+        config.region.clone(),
+        config.attempt_timeout,
+        &config.roots,
+        loader,
+    )
+    .await?;
     let sender = Client::from_conf(
         aws_sdk_chimesdkmessaging::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -101,7 +106,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let issuer = Arc::new(Issuer::new()?);
     let (alice, bob) = (issuer.token(ALICE)?, issuer.token(BOB)?);
     let gateway = Gateway {
-        app: App::new(config, chime, "local".to_owned()),
+        app: App::new(config, chime),
         issuer,
         sender,
         channel: channel.clone(),
@@ -171,10 +176,11 @@ fn variable(name: &str, origins: &str) -> Option<OsString> {
         "APP_INSTANCE_USER_ARN" => Some(format!("{APP_INSTANCE}/user/{{sub}}").into()),
         "AWS_CA_BUNDLE" => Some("the fake Chime's own".into()),
         "ALLOWED_ORIGINS" => Some(origins.into()),
-        "MAX_WAIT_SECONDS"
-        | "CHIME_CALLS_PER_SECOND"
-        | "CHIME_CONNECT_TIMEOUT_MS"
-        | "CHIME_ATTEMPT_TIMEOUT_MS" => std::env::var_os(name),
+        "MAX_WAIT_SECONDS" | "CHIME_CALLS_PER_SECOND" | "CHIME_ATTEMPT_TIMEOUT_MS" => {
+            std::env::var_os(name)
+        }
+        // The name of the function, and what else Lambda sets.
+        name if name.starts_with("AWS_LAMBDA_") => Some("local".into()),
         _ => None,
     }
 }

@@ -40,9 +40,22 @@ pub struct Settings {
 pub async fn serve(address: SocketAddr, settings: Arc<SetOnce<Settings>>) -> io::Result<Server> {
     Server::start(ServerOptions::plain(address), move |request| {
         let settings = Arc::clone(&settings);
-        async move { respond(&request, settings.wait().await) }
+        async move {
+            // A page of another site can point its own host name at this address.
+            if !is_local(&request) {
+                return HttpResponse::new(421, "text/plain", "This host is not served here.");
+            }
+            respond(&request, settings.wait().await)
+        }
     })
     .await
+}
+
+/// Whether the `Host` header names this machine, so that DNS rebinding does not reach the tokens.
+pub fn is_local(request: &HttpRequest) -> bool {
+    let host = request.header("host").unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    ["127.0.0.1", "localhost"].contains(&name)
 }
 
 fn respond(request: &HttpRequest, settings: &Settings) -> HttpResponse {

@@ -5,18 +5,20 @@ use std::fmt;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_chimesdkmessaging::config::http::HttpResponse;
 use aws_sdk_chimesdkmessaging::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use thiserror::Error;
 
-use super::http::{AttemptTimeout, BodyError};
-use crate::polling::RetryClass;
+use super::http::HttpError;
+
+/// The SDK reports missing credentials, and a source of credentials that hangs, as a request that it cannot send.
+const NO_CREDENTIALS: &str = "the function has no usable AWS credentials";
 
 /// The reason why a call has no result.
 ///
 /// Its text never quotes a response, because responses can contain ARNs and this error is logged.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("{cause}")]
 pub struct ChimeError {
     kind: ErrorKind,
-    /// Chime's name of the error, if it is one of `NAMES`.
-    name: Option<&'static str>,
     cause: String,
 }
 
@@ -29,50 +31,61 @@ pub enum ErrorKind {
     NoSuchMessage,
     /// The quota of the user is used up.
     Throttled,
-    /// The function may not call: permissions, credentials, signature, subscription.
+    /// The function may not call: permissions, signature, subscription.
     NotPermitted,
     /// There are no AWS credentials to sign the call with.
     NoCredentials,
-    /// Chime failed, or its response was cut off. The next call may succeed.
+    /// Chime failed. The next call may succeed.
     Failure,
+    /// The connection was lost within the response body.
+    CutOff,
     /// Chime is unavailable.
     Unavailable,
     /// No connection, or one that was lost before the response.
     Unreachable,
     /// No response in time.
     Timeout,
-    /// No response in time, on a connection that may have died while it was idle.
-    StaleConnection,
     /// A response that is not valid.
     Unusable,
     /// The SDK could not create the request.
     Unsendable,
 }
 
-impl ErrorKind {
-    /// How the error affects the next call.
-    pub(crate) fn retry_class(self) -> RetryClass {
+/// Whether a failed call is worth another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// The result is final.
+    Never,
+    /// Only a request that waits calls again.
+    InWait,
+    /// A request that does not wait calls once more.
+    Once,
+    /// A request that does not wait calls up to two times more.
+    Twice,
+}
+
+impl Retry {
+    /// Maximum number of calls of a request that does not wait.
+    pub(crate) fn max_calls(self) -> usize {
         match self {
-            Self::UnknownUser
-            | Self::NoSuchMessage
-            | Self::NotPermitted
-            | Self::NoCredentials
-            | Self::Unsendable => RetryClass::Final,
-            Self::Throttled => RetryClass::RetryOnce,
-            Self::StaleConnection => RetryClass::Reconnect,
-            Self::Failure | Self::Unavailable | Self::Unreachable => RetryClass::Retryable,
-            Self::Timeout | Self::Unusable => RetryClass::RetryLater,
+            Self::Never | Self::InWait => 1,
+            Self::Once => 2,
+            Self::Twice => 3,
         }
     }
 }
 
 impl ChimeError {
-    fn new(kind: ErrorKind, cause: impl Into<String>) -> Self {
+    /// An error of this kind, with the cause for the log.
+    pub(crate) fn new(kind: ErrorKind, cause: impl Into<String>) -> Self {
         Self {
             kind,
-            name: None,
             cause: cause.into(),
         }
+    }
+
+    pub(super) fn unusable(cause: &str) -> Self {
+        Self::new(ErrorKind::Unusable, cause)
     }
 
     /// The kind of the error.
@@ -80,30 +93,41 @@ impl ChimeError {
         self.kind
     }
 
-    /// Chime's name of the error, if it is a known one.
-    pub fn name(&self) -> Option<&'static str> {
-        self.name
+    /// Whether the call is worth another one.
+    pub(crate) fn retry(&self) -> Retry {
+        match self.kind {
+            ErrorKind::UnknownUser
+            | ErrorKind::NoSuchMessage
+            | ErrorKind::NotPermitted
+            | ErrorKind::NoCredentials
+            | ErrorKind::Unsendable => Retry::Never,
+            ErrorKind::Timeout | ErrorKind::Unusable => Retry::InWait,
+            ErrorKind::Throttled => Retry::Once,
+            ErrorKind::Failure
+            | ErrorKind::CutOff
+            | ErrorKind::Unavailable
+            | ErrorKind::Unreachable => Retry::Twice,
+        }
     }
 
     pub(super) fn from_sdk<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
         match error {
             // The SDK reports a response that it cannot read as an error of the service.
             SdkError::ServiceError(service) if service.raw().status().is_success() => {
-                unusable("Chime's response is not valid")
+                Self::unusable("Chime's response is not valid")
             }
             SdkError::ServiceError(service) => {
                 Self::from_response(service.raw().status().as_u16(), service.err().code())
             }
-            SdkError::ResponseError(_) => unusable("Chime's response is not valid"),
+            SdkError::ResponseError(_) => Self::unusable("Chime's response is not valid"),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(error) => Self::from_connector(error),
-                None => Self::new(ErrorKind::Unreachable, "the request was not sent"),
+                None => Self::new(ErrorKind::NoCredentials, NO_CREDENTIALS),
             },
-            SdkError::ConstructionFailure(_) => Self::new(
+            _ => Self::new(
                 ErrorKind::Unsendable,
                 "the SDK could not create the request",
             ),
-            _ => Self::new(ErrorKind::Unsendable, "the SDK failed in an unknown way"),
         }
     }
 
@@ -120,63 +144,37 @@ impl ChimeError {
             (_, 504) => ErrorKind::Timeout,
             _ => ErrorKind::Unusable,
         };
-        let (name, cause) = match (known, name) {
-            (Some((name, _)), _) => (Some(*name), format!("Chime returned {status} {name}")),
-            (None, Some(_)) => (
-                None,
-                format!("Chime returned {status} with an unknown error name"),
-            ),
-            (None, None) => (
-                None,
-                format!("Chime returned {status} without an error name"),
-            ),
+        let cause = match (known, name) {
+            (Some((name, _)), _) => format!("Chime returned {status} {name}"),
+            (None, Some(_)) => format!("Chime returned {status} with an unknown error name"),
+            (None, None) => format!("Chime returned {status} without an error name"),
         };
-        Self { kind, name, cause }
+        Self { kind, cause }
     }
 
     fn from_connector(error: &ConnectorError) -> Self {
         let chain = SourceChain(error);
-        if let Some(timeout) = chain.find::<AttemptTimeout>() {
-            let kind = if timeout.on_reused_connection {
-                ErrorKind::StaleConnection
-            } else {
-                ErrorKind::Timeout
+        // Credentials may come from a service that is called through the same connector, so the call itself may
+        // not have begun.
+        if chain.find::<CredentialsError>().is_none()
+            && let Some(error) = chain.find::<HttpError>()
+        {
+            return match error {
+                // There was no response, so this text cannot quote one.
+                HttpError::Unreachable(_) => {
+                    Self::new(ErrorKind::Unreachable, SourceChain(error).to_string())
+                }
+                HttpError::Timeout => Self::new(ErrorKind::Timeout, error.to_string()),
+                HttpError::CutOff => Self::new(ErrorKind::CutOff, error.to_string()),
+                HttpError::Request => Self::new(ErrorKind::Unsendable, error.to_string()),
+                HttpError::NotHttp | HttpError::TooLarge | HttpError::Invalid => {
+                    Self::unusable(&error.to_string())
+                }
             };
-            return Self::new(kind, "no response within CHIME_ATTEMPT_TIMEOUT_MS");
         }
-        match chain.find::<BodyError>() {
-            Some(error @ BodyError::TooLarge) => return unusable(&error.to_string()),
-            Some(error @ BodyError::CutOff) => {
-                return Self::new(ErrorKind::Failure, error.to_string());
-            }
-            None => {}
-        }
-        // The SDK reports missing credentials as a request that it cannot send.
-        if chain.find::<CredentialsError>().is_some() {
-            return Self::new(
-                ErrorKind::NoCredentials,
-                "the function has no usable AWS credentials",
-            );
-        }
-        // There was no response, so this text cannot quote one.
-        Self::new(
-            ErrorKind::Unreachable,
-            format!("Chime could not be reached: {chain}"),
-        )
+        Self::new(ErrorKind::NoCredentials, NO_CREDENTIALS)
     }
 }
-
-pub(super) fn unusable(cause: &str) -> ChimeError {
-    ChimeError::new(ErrorKind::Unusable, cause)
-}
-
-impl fmt::Display for ChimeError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.cause)
-    }
-}
-
-impl std::error::Error for ChimeError {}
 
 /// The error names that may be logged: Chime's own, and the [common errors][common] of signed AWS APIs.
 /// Any other name is not logged, because a proxy could have written it.
@@ -302,7 +300,6 @@ mod tests {
     #[test]
     fn an_unknown_error_name_is_not_repeated() {
         let error = ChimeError::from_response(400, Some("arn:aws:chime:secret"));
-        assert_eq!(error.name(), None);
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -4,11 +4,7 @@
 //! further protocols, which is the largest part of a cold start (`benches/README.md`). It also reads
 //! response bodies without a limit.
 
-use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use aws_sdk_chimesdkmessaging::config::SharedHttpClient;
@@ -20,13 +16,14 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{HttpConnector as TcpConnector, capture_connection};
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use lambda_http::http::{Request, Response, Uri};
 use lambda_http::tower::util::BoxCloneSyncService;
 use lambda_http::tower::{Service, service_fn};
 use rustls::ClientConfig;
+use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -34,20 +31,42 @@ use super::roots::RootCertificates;
 
 /// Maximum size of a response body. A status has less than 1 KiB.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Maximum time for a connection. It is at most half of the attempt timeout, which leaves time for the call.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection may be idle. Lambda may have frozen the environment meanwhile, and then an older
+/// connection is often dead.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Connect = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 type Pool = Client<Connect, SdkBody>;
 
-/// Creates an HTTP client that trusts `roots` only.
-///
-/// `connect_timeout` limits a connection from name lookup to TLS handshake, and is shared by all
-/// addresses of the name. `attempt_timeout` limits a call, including its connection and body.
+/// The reason why a call has no HTTP response.
+#[derive(Debug, Error)]
+pub(super) enum HttpError {
+    /// No connection, or one that was lost before the response was complete.
+    #[error("Chime could not be reached")]
+    Unreachable(#[source] legacy::Error),
+    #[error("no response within CHIME_ATTEMPT_TIMEOUT_MS")]
+    Timeout,
+    #[error("the response is not HTTP")]
+    NotHttp,
+    #[error("the connection ended within the response body")]
+    CutOff,
+    #[error("the response body has more than 64 KiB")]
+    TooLarge,
+    #[error("the SDK cannot represent the response")]
+    Invalid,
+    #[error("the SDK made an invalid request")]
+    Request,
+}
+
+/// Creates an HTTP client that trusts `roots` only. `attempt_timeout` limits a call, including its connection
+/// and body.
 ///
 /// # Errors
 /// If the TLS library cannot be set up.
 pub(super) fn client(
     roots: &RootCertificates,
-    connect_timeout: Duration,
     attempt_timeout: Duration,
 ) -> Result<SharedHttpClient, BoxError> {
     let tls =
@@ -55,6 +74,7 @@ pub(super) fn client(
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots.store())
             .with_no_client_auth();
+    let connect_timeout = CONNECT_TIMEOUT.min(attempt_timeout / 2);
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
@@ -89,7 +109,7 @@ fn connect(https: HttpsConnector<TcpConnector>, connect_timeout: Duration) -> Co
 #[derive(Clone, Debug)]
 struct Connector(Arc<Pools>);
 
-/// The connection pool, which is replaced after a stale connection.
+/// The connection pool, which is replaced after a failure below HTTP.
 #[derive(Debug)]
 struct Pools {
     connect: Connect,
@@ -97,78 +117,29 @@ struct Pools {
     current: Mutex<Option<Arc<Pool>>>,
 }
 
-/// No response within the attempt timeout.
-#[derive(Debug)]
-pub(super) struct AttemptTimeout {
-    /// Whether the connection was opened for an earlier call. It may have died without a reset while
-    /// Lambda had frozen the environment.
-    pub(super) on_reused_connection: bool,
-}
-
-impl fmt::Display for AttemptTimeout {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("no response within the attempt timeout")
-    }
-}
-
-impl std::error::Error for AttemptTimeout {}
-
-/// The response body ended early or is too large.
-#[derive(Debug)]
-pub(super) enum BodyError {
-    /// More than 64 KiB.
-    TooLarge,
-    /// The connection ended within the body.
-    CutOff,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::TooLarge => "the response body has more than 64 KiB",
-            Self::CutOff => "the connection ended within the response body",
-        })
-    }
-}
-
-impl std::error::Error for BodyError {}
-
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let pools = Arc::clone(&self.0);
         HttpConnectorFuture::new(async move {
             let request = request
                 .try_into_http1x()
-                .map_err(|error| ConnectorError::user(error.into()))?;
-            pools.send(request).await
+                .map_err(|_| ConnectorError::user(HttpError::Request.into()))?;
+            let response = pools.send(request).await;
+            response.map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }
 
 impl Pools {
-    async fn send(&self, mut request: Request<SdkBody>) -> Result<HttpResponse, ConnectorError> {
-        let connection = capture_connection(&mut request);
+    async fn send(&self, request: Request<SdkBody>) -> Result<HttpResponse, HttpError> {
         let pool = self.current();
-        let mut response = pin!(receive(pool.request(request)));
-        // An idle connection is taken at the first poll. A new one is never ready that early.
-        let first = poll_fn(|context| Poll::Ready(response.as_mut().poll(context))).await;
-        if let Poll::Ready(response) = first {
-            return response;
+        let response = timeout(self.attempt_timeout, receive(pool.request(request))).await;
+        let response = response.unwrap_or(Err(HttpError::Timeout));
+        if response.is_err() {
+            // The other idle connections are as old, so the next call opens a new one.
+            self.discard(&pool);
         }
-        let on_reused_connection = connection.connection_metadata().is_some();
-        match timeout(self.attempt_timeout, response).await {
-            Ok(response) => response,
-            Err(_elapsed) => {
-                if on_reused_connection {
-                    // The other idle connections are as old, so the next call opens a new one.
-                    self.discard(&pool);
-                }
-                let error = AttemptTimeout {
-                    on_reused_connection,
-                };
-                Err(ConnectorError::timeout(error.into()))
-            }
-        }
+        response
     }
 
     fn current(&self) -> Arc<Pool> {
@@ -179,11 +150,12 @@ impl Pools {
     fn new_pool(&self) -> Pool {
         Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build(self.connect.clone())
     }
 
-    /// Discards a pool with stale connections, unless that has been done. Several calls may find out at
-    /// about the same time, and the new pool's connections are good.
+    /// Discards a pool, unless that has been done. Several calls may fail at about the same time, and the new
+    /// pool's connections are good. Calls in flight keep their pool.
     fn discard(&self, stale: &Arc<Pool>) {
         self.lock().take_if(|current| Arc::ptr_eq(current, stale));
     }
@@ -194,26 +166,31 @@ impl Pools {
 }
 
 /// Receives a response with its body.
-async fn receive(
-    response: hyper_util::client::legacy::ResponseFuture,
-) -> Result<HttpResponse, ConnectorError> {
-    let response = response
-        .await
-        .map_err(|error| ConnectorError::io(error.into()))?;
+async fn receive(response: legacy::ResponseFuture) -> Result<HttpResponse, HttpError> {
+    let response = response.await.map_err(|error| {
+        if is_not_http(&error) {
+            HttpError::NotHttp
+        } else {
+            HttpError::Unreachable(error)
+        }
+    })?;
     let (head, body) = response.into_parts();
-    let body = Limited::new(body, MAX_BODY_BYTES)
-        .collect()
-        .await
-        .map_err(|error| {
-            let error = if error.is::<LengthLimitError>() {
-                BodyError::TooLarge
-            } else {
-                BodyError::CutOff
-            };
-            ConnectorError::other(error.into(), None)
-        })?;
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            HttpError::TooLarge
+        } else {
+            HttpError::CutOff
+        }
+    })?;
     let response = Response::from_parts(head, SdkBody::from(body.to_bytes()));
-    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+    HttpResponse::try_from(response).map_err(|_| HttpError::Invalid)
+}
+
+fn is_not_http(error: &legacy::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let error = source.and_then(|source| source.downcast_ref::<hyper::Error>());
+    error.is_some_and(hyper::Error::is_parse)
 }
 
 #[cfg(test)]
@@ -227,18 +204,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stale_pool_is_discarded_once() {
+    fn a_failed_pool_is_discarded_once() {
         let pools = Pools {
             connect: Connect::new(service_fn(|_| async { Err("no network".into()) })),
             attempt_timeout: Duration::from_secs(1),
             current: Mutex::new(None),
         };
-        let stale = pools.current();
-        assert!(Arc::ptr_eq(&stale, &pools.current()));
-        pools.discard(&stale);
+        let failed = pools.current();
+        assert!(Arc::ptr_eq(&failed, &pools.current()));
+        pools.discard(&failed);
         let fresh = pools.current();
-        assert!(!Arc::ptr_eq(&stale, &fresh));
-        pools.discard(&stale);
+        assert!(!Arc::ptr_eq(&failed, &fresh));
+        pools.discard(&failed);
         assert!(Arc::ptr_eq(&fresh, &pools.current()));
     }
 

@@ -10,27 +10,9 @@ use fakes::lambda::timed;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ALICE, APP_INSTANCE, GatewayResponse, TestEnv, channel, messages, post, problem_name,
-    request_id, user,
+    ALICE, APP_INSTANCE, TestEnv, assert_all, assert_rate, channel, messages, outcomes, post,
+    request_id, twenty_ids, twenty_messages, user,
 };
-
-/// The id of each result, with its status or the name of its problem.
-fn outcomes(reply: &GatewayResponse) -> Vec<(String, String)> {
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let body = reply.json();
-    let results = body["results"].as_array().expect("results");
-    results
-        .iter()
-        .map(|result| {
-            let id = result["messageId"].as_str().expect("an id").to_owned();
-            let status = result["status"].as_str().map(str::to_owned);
-            (
-                id,
-                status.unwrap_or_else(|| problem_name(&result["problem"])),
-            )
-        })
-        .collect()
-}
 
 fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
@@ -129,62 +111,80 @@ async fn a_pending_or_throttled_result_comes_with_a_retry_after() {
 }
 
 #[tokio::test]
-async fn every_invalid_field_is_named_with_its_place_and_chime_is_not_called() {
+async fn all_wrong_values_are_named_with_their_place_and_chime_is_not_called() {
     let env = TestEnv::new().await;
     let arn = channel();
     let item = json!({"channelArn": arn, "messageId": "m"});
-    let foreign = arn.replace("7f1c", "8f1c");
-    for (body, fields) in [
-        (json!([]), vec!["body"]),
-        (json!({}), vec!["messages"]),
-        (json!({"messages": []}), vec!["messages"]),
-        (json!({"messages": {}}), vec!["messages"]),
-        (json!({"messages": null}), vec!["messages"]),
-        (json!({"messages": vec![&item; 21]}), vec!["messages"]),
-        (json!({"messages": [item], "wait": 5}), vec!["wait"]),
+    let wrong =
+        json!({"channelArn": arn.replace("7f1c", "8f1c"), "messageId": "", "subChannelId": "a.b"});
+    let wrong_id = json!({"channelArn": arn, "messageId": "a.b"});
+    for (query, body, fields) in [
+        ("", json!({}), "messages"),
+        ("", json!({"messages": []}), "messages"),
+        ("", json!({"messages": vec![&item; 21]}), "messages"),
         (
-            json!({"messages": [item, 1, null]}),
-            vec!["messages[1]", "messages[2]"],
+            "",
+            json!({"messages": [item, item, item, wrong_id]}),
+            "messages[3].messageId",
         ),
         (
-            json!({"messages": [item, item, item, {"channelArn": arn, "messageId": "a.b"}]}),
-            vec!["messages[3].messageId"],
+            "wait=y&until=x",
+            json!({"messages": [wrong, {}]}),
+            "messages[0].channelArn messages[0].messageId messages[0].subChannelId \
+             messages[1].channelArn messages[1].messageId until wait",
         ),
         (
-            json!({"messages": [{"channelArn": foreign, "messageId": 7, "subChannelId": null, "x": 1}, {}]}),
-            vec![
-                "messages[0].channelArn",
-                "messages[0].messageId",
-                "messages[0].subChannelId",
-                "messages[0].x",
-                "messages[1].channelArn",
-                "messages[1].messageId",
-            ],
+            "channelArn=x&wait=y",
+            json!({"messages": [item]}),
+            "channelArn wait",
         ),
     ] {
-        let mut named = env.send(&post("", &body)).await.fields();
+        let mut named = env.send(&post(query, &body)).await.fields();
         named.sort();
-        assert_eq!(named, fields, "{body}");
+        assert_eq!(named.join(" "), fields, "{body}");
     }
-    for (text, fields) in [
-        (String::new(), vec!["body"]),
-        ("{\"messages\":[".to_owned(), vec!["body"]),
-        ("[".repeat(1000), vec!["body"]),
+    assert!(env.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_of_the_wrong_shape_is_rejected_and_the_fault_is_named() {
+    let env = TestEnv::new().await;
+    let item = json!({"channelArn": channel(), "messageId": "m"}).to_string();
+    // ITEM stands for a valid message. Each row has the beginning of a field, and what the errors must contain.
+    for (body, field, named) in [
+        ("", "body", ""),
+        ("null", "", ""),
+        ("{\"messages\":[", "body", ""),
+        (&"[".repeat(1000), "body", ""),
+        ("[]", "body", ""),
+        ("[[ITEM]]", "body", ""),
+        (r#"{"messages":{}}"#, "messages", ""),
+        (r#"{"messages":null}"#, "messages", ""),
+        (r#"{"messages":[ITEM,1]}"#, "messages[1]", ""),
+        (r#"{"messages":[ITEM,null]}"#, "messages[1]", ""),
+        (r#"{"messages":[["a","m"]]}"#, "messages[0]", ""),
+        (r#"{"messages":[ITEM],"wait":5}"#, "", "wait"),
+        (r#"{"messages":[ITEM],"messages":[ITEM]}"#, "", "messages"),
+        (r#"{"messages":[{"x":1}]}"#, "messages[0]", "x"),
         (
-            format!(r#"{{"messages":[{item}],"messages":[{item}]}}"#),
-            vec!["messages"],
+            r#"{"messages":[{"messageId":7}]}"#,
+            "messages[0]",
+            "messageId",
         ),
         (
-            format!(r#"{{"messages":[{{"channelArn":"{arn}","messageId":"m","messageId":"n"}}]}}"#),
-            vec!["messages[0].messageId"],
+            r#"{"messages":[ITEM,{"messageId":"m","messageId":"m"}]}"#,
+            "messages[1]",
+            "messageId",
         ),
     ] {
-        assert_eq!(env.send(&post("", &text)).await.fields(), fields, "{text}");
+        let reply = env.send(&post("", body.replace("ITEM", &item))).await;
+        let fields = reply.fields();
+        let errors = reply.json()["errors"].to_string();
+        assert!(
+            fields.iter().any(|name| name.starts_with(field)) && errors.contains(named),
+            "{body}: {errors}"
+        );
     }
-    let reply = env
-        .send(&post("channelArn=x&wait=y", json!({"messages": [item]})))
-        .await;
-    assert_eq!(reply.fields(), ["channelArn", "wait"]);
     assert!(env.calls().is_empty());
 }
 
@@ -205,28 +205,6 @@ async fn a_body_in_base64_is_decoded() {
         assert_eq!(env.send(&event).await.fields(), ["body"]);
     }
     assert_eq!(env.calls().len(), 1);
-}
-
-fn twenty_ids() -> Vec<String> {
-    (0..20).map(|index| format!("m{index}")).collect()
-}
-
-fn twenty_messages() -> Value {
-    let ids = twenty_ids();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    messages(&ids)
-}
-
-/// Asserts the guaranteed rate on the calls that the fake Chime has recorded.
-fn assert_rate(env: &TestEnv, calls_per_second: usize) {
-    let calls = env.calls();
-    assert!(calls.iter().all(|call| call.in_flight <= 4));
-    let mut arrivals: Vec<_> = calls.iter().map(|call| call.started).collect();
-    arrivals.sort();
-    for window in arrivals.windows(calls_per_second + 1) {
-        let span = window[calls_per_second] - window[0];
-        assert!(span > Duration::from_secs(1), "{span:?}");
-    }
 }
 
 /// Region of the pattern, configured rate, and the rate that applies.
@@ -269,12 +247,7 @@ async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
         let reply = env
             .send(&post("wait=3", json!({ "messages": items })))
             .await;
-        assert!(
-            outcomes(&reply)
-                .iter()
-                .all(|(_, outcome)| outcome == "PENDING"),
-            "{reply:?}"
-        );
+        assert_all(&reply, "PENDING");
         assert!(
             env.calls().len() >= count.min(20),
             "{region}: {}",
@@ -285,21 +258,20 @@ async fn no_second_of_a_batch_has_more_calls_than_the_rate() {
 }
 
 #[tokio::test]
-async fn a_batch_that_waits_20_s_keeps_the_rate() {
-    let env = TestEnv::new().await;
+async fn a_wait_of_20_s_keeps_the_rate_and_makes_at_most_14_calls_for_one_message() {
+    let (batch, one) = (TestEnv::new().await, TestEnv::new().await);
     for id in twenty_ids() {
-        env.seed_message(&id, &user(ALICE), FlowOutcome::Pending);
+        batch.seed_message(&id, &user(ALICE), FlowOutcome::Pending);
+        one.seed_message(&id, &user(ALICE), FlowOutcome::Pending);
     }
-    let (reply, took) = timed(env.send(&post("wait=20", twenty_messages()))).await;
-    assert!(
-        outcomes(&reply)
-            .iter()
-            .all(|(_, outcome)| outcome == "PENDING"),
-        "{reply:?}"
-    );
+    let of_batch = post("wait=20", twenty_messages());
+    let of_one = post("wait=20", messages(&["m0"]));
+    let ((reply, took), _) = tokio::join!(timed(batch.send(&of_batch)), one.send(&of_one),);
+    assert_all(&reply, "PENDING");
     assert!(took < Duration::from_secs(22), "{took:?}");
-    assert!(env.calls().len() > 20);
-    assert_rate(&env, 5);
+    assert!(batch.calls().len() > 20);
+    assert_rate(&batch, 5);
+    assert!(one.calls().len() <= 14, "{}", one.calls().len());
 }
 
 #[tokio::test]
@@ -327,29 +299,32 @@ async fn a_batch_keeps_the_rate_when_chime_fails_intermittently() {
     assert_eq!(record["upstreamCalls"], Value::from(env.calls().len()));
 }
 
+/// Faults of every call, each with the problem that the function returns.
+pub fn lasting_faults() -> Vec<(Fault, u64, &'static str)> {
+    vec![
+        (Fault::throttled(), 429, "throttled"),
+        (Fault::service_failure(), 502, "upstream-failure"),
+        (Fault::service_unavailable(), 503, "upstream-unavailable"),
+        (Fault::Reset, 503, "upstream-unavailable"),
+        (Fault::Close, 503, "upstream-unavailable"),
+        (Fault::ResetInBody, 502, "upstream-failure"),
+        (Fault::Hang, 504, "upstream-timeout"),
+        (Fault::StallInBody, 504, "upstream-timeout"),
+        (Fault::json("{}"), 502, "upstream-failure"),
+        (Fault::html(403), 502, "upstream-failure"),
+    ]
+}
+
 #[tokio::test]
-async fn three_failed_calls_in_a_row_give_the_remaining_messages_the_last_problem() {
-    for (fault, name) in [
-        (Fault::throttled(), "throttled"),
-        (Fault::service_failure(), "upstream-failure"),
-        (Fault::service_unavailable(), "upstream-unavailable"),
-        (Fault::json("{}"), "upstream-failure"),
-        (Fault::Hang, "upstream-timeout"),
-    ] {
+async fn after_three_failures_in_a_row_the_remaining_messages_get_the_last_problem() {
+    for (fault, _, name) in lasting_faults() {
         let env = TestEnv::new().await;
         env.chime.always(Some(fault.clone()));
         let event = post("", twenty_messages());
         let (reply, took) = timed(env.send(&event)).await;
-        assert!(
-            outcomes(&reply).iter().all(|(_, outcome)| outcome == name),
-            "{fault:?}: {reply:?}"
-        );
-        // At most 4 were in flight when the third one failed.
-        assert!(
-            env.calls().len() <= 3 + 4,
-            "{fault:?}: {}",
-            env.calls().len()
-        );
+        assert_all(&reply, name);
+        let calls = env.calls().len();
+        assert!(calls <= 12, "{fault:?}: {calls}");
         assert!(took < Duration::from_secs(10), "{fault:?}: {took:?}");
         let retryable = ["throttled", "upstream-unavailable"].contains(&name);
         assert_eq!(
@@ -360,6 +335,53 @@ async fn three_failed_calls_in_a_row_give_the_remaining_messages_the_last_proble
         let record = env.record(request_id(&event)).await;
         assert_eq!(record["Messages"], 20);
     }
+}
+
+#[tokio::test]
+async fn a_blip_of_60_ms_fails_no_message() {
+    for fault in [
+        Fault::service_unavailable(),
+        Fault::service_failure(),
+        Fault::throttled(),
+        Fault::Reset,
+    ] {
+        for (query, rate) in [("", "5"), ("", "3"), ("wait=20", "5")] {
+            let env = env_of_twenty(&[("CHIME_CALLS_PER_SECOND", rate)]).await;
+            env.chime.blip(fault.clone(), Duration::from_millis(60));
+            let reply = env.send(&post(query, twenty_messages())).await;
+            let outcomes = outcomes(&reply);
+            assert!(
+                outcomes.iter().all(|(_, outcome)| outcome == "SENT"),
+                "{fault:?} {query} at {rate}: {outcomes:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn four_hanging_messages_fail_alone() {
+    let env = env_of_twenty(&[]).await;
+    for id in &twenty_ids()[..4] {
+        env.chime.always_for(id, Some(Fault::Hang));
+    }
+    let reply = env.send(&post("", twenty_messages())).await;
+    for (index, (_, outcome)) in outcomes(&reply).iter().enumerate() {
+        let expected = if index < 4 {
+            "upstream-timeout"
+        } else {
+            "SENT"
+        };
+        assert_eq!(outcome, expected, "{index}: {reply:?}");
+    }
+}
+
+/// Twenty messages of Alice that are sent.
+async fn env_of_twenty(variables: &[(&str, &str)]) -> TestEnv {
+    let env = TestEnv::with(variables).await;
+    for id in twenty_ids() {
+        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
+    }
+    env
 }
 
 #[tokio::test]
@@ -411,34 +433,6 @@ async fn a_batch_without_a_wait_ends_within_10_s_when_chime_is_unreachable() {
     let env =
         TestEnv::with(&[("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1")]).await;
     let (reply, took) = timed(env.send(&post("", twenty_messages()))).await;
-    assert!(
-        outcomes(&reply)
-            .iter()
-            .all(|(_, outcome)| outcome == "upstream-unavailable")
-    );
+    assert_all(&reply, "upstream-unavailable");
     assert!(took < Duration::from_secs(10), "{took:?}");
-}
-
-#[tokio::test]
-async fn dead_connections_after_a_freeze_cost_a_batch_one_retry_each() {
-    let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "500")]).await;
-    for id in twenty_ids() {
-        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
-    }
-    // Opens four connections.
-    env.chime
-        .always(Some(Fault::Latency(Duration::from_millis(100))));
-    env.send(&post("", twenty_messages())).await;
-    let open = env.chime.open_connections();
-    assert!(open >= 3, "{open}");
-    // These connections hang. New ones work.
-    env.chime.script(vec![Fault::Hang; open]);
-    env.chime.always(None);
-    let reply = env.send(&post("", twenty_messages())).await;
-    assert!(
-        outcomes(&reply)
-            .iter()
-            .all(|(_, outcome)| outcome == "SENT"),
-        "{reply:?}"
-    );
 }

@@ -97,12 +97,13 @@ async fn a_preflight_needs_no_identity_and_is_cached() {
     assert_eq!(reply.header("vary"), Some("origin"));
     assert_eq!(
         reply.header("access-control-allow-methods"),
-        Some("GET, HEAD, POST")
+        Some("GET, POST")
     );
-    let headers = reply
-        .header("access-control-allow-headers")
-        .expect("headers");
-    assert!(headers.contains("authorization") && headers.contains("content-type"));
+    // Tracing tools add headers of their own. The wildcard does not include `authorization`.
+    assert_eq!(
+        reply.header("access-control-allow-headers"),
+        Some("authorization, *")
+    );
     let age: u32 = reply
         .header("access-control-max-age")
         .expect("an age")
@@ -119,7 +120,7 @@ async fn allow_has_options_only_if_origins_are_configured() {
     event["requestContext"]["http"]["method"] = "PUT".into();
     let reply = env.send(&event).await;
     reply.assert_problem(405, "method-not-allowed");
-    assert_eq!(reply.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
+    assert_eq!(reply.header("allow"), Some("GET, POST, OPTIONS"));
 }
 
 #[tokio::test]
@@ -143,7 +144,6 @@ async fn without_allowed_origins_responses_have_no_cors_headers() {
         cors_headers(&reply).is_empty() && reply.header("vary").is_none(),
         "{reply:?}"
     );
-    env.send(&preflight(ALLOWED))
-        .await
-        .assert_problem(405, "method-not-allowed");
+    env.assert_problem(&preflight(ALLOWED), 405, "method-not-allowed")
+        .await;
 }

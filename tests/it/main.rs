@@ -11,6 +11,7 @@
 
 mod batch;
 mod configuration;
+mod connections;
 mod contract;
 mod cors;
 mod documents;
@@ -19,7 +20,6 @@ mod explain;
 mod identity;
 mod identity_properties;
 mod logging;
-mod operations;
 mod robustness;
 mod upstream_errors;
 mod validation;
@@ -27,7 +27,6 @@ mod validation;
 #[cfg(target_os = "linux")]
 mod soak;
 mod support;
-mod templates;
 mod upstream_requests;
 mod user_arn_properties;
 mod waiting;

@@ -18,6 +18,7 @@ const EVENTS: [&str; 15] = [
     "http-api-lambda-authorizer",
     "http-api-iam",
     "rest-api-cognito",
+    "rest-api-jwt",
     "rest-api-lambda-authorizer",
     "rest-api-iam",
     "http-api-format-1.0-jwt",
@@ -28,7 +29,6 @@ const EVENTS: [&str; 15] = [
     "batch",
     "wait",
     "preflight",
-    "head",
 ];
 
 async fn env_without_waits() -> TestEnv {
@@ -98,7 +98,7 @@ async fn events_that_make_lambda_http_panic_get_a_response() {
     ] {
         event["headers"][name] = value.into();
     }
-    env.send(&event).await.assert_status("SENT");
+    env.assert_status(&event, "SENT").await;
 }
 
 #[tokio::test]
@@ -107,28 +107,49 @@ async fn a_request_id_that_is_not_of_a_gateway_is_neither_returned_nor_logged() 
     for (id, is_used) in [
         ("4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35", true),
         ("d4Kf5kQ1oAMEJtA=", true),
+        ("d4Kf+k/1_A-EJtA=", true),
         ("d4Kf5kQ1oAMEJtA", false),
+        ("d4Kf5kQ1oAMEJtAA=", false),
         ("canary-id", false),
         ("x\",\"level\":\"ERROR", false),
         ("arn:aws:chime:us-east-1:111122223333:x", false),
         ("", false),
         ("a\nb", false),
     ] {
-        for mut event in [get_status("none", ""), sample("rest-api-cognito")] {
-            event["requestContext"]["requestId"] = id.into();
+        for (mut event, member) in [
+            (get_status("none", ""), "requestId"),
+            (sample("http-api-format-1.0-jwt"), "requestId"),
+            (sample("rest-api-cognito"), "extendedRequestId"),
+        ] {
+            event["requestContext"][member] = id.into();
             env.function.forget_log();
             let reply = env.send(&event).await;
             reply.assert_problem(404, "message-not-found");
             let returned = reply.json()["requestId"].take();
             assert_eq!(returned == id, is_used, "{id:?}");
             let record = env.record(returned.as_str().expect("an id")).await;
-            assert_eq!(record["requestId"], returned);
             if !is_used && !id.is_empty() {
                 let log = env.function.log().join("\n");
                 assert!(!log.contains(&json!(id).to_string()), "{log}");
                 assert_eq!(record["requestId"], record["lambdaRequestId"]);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_request_id_that_a_caller_of_a_rest_api_can_choose_is_not_used() {
+    let env = TestEnv::new().await;
+    let chosen = "4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35";
+    for extended in [json!("d4Kf5kQ1oAMEJtA="), json!(null)] {
+        let mut event = sample("rest-api-cognito");
+        event["requestContext"]["requestId"] = chosen.into();
+        event["requestContext"]["extendedRequestId"] = extended;
+        let reply = env.send(&event).await;
+        assert_ne!(reply.json()["requestId"], chosen);
+        let id = reply.json()["requestId"].take();
+        env.record(id.as_str().expect("an id")).await;
+        assert!(!env.function.log().join("\n").contains(chosen));
     }
 }
 

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chime_message_status::api::routes::Route;
 use fakes::chime::{ChimeRequest, FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use fakes::lambda::{FakeLambda, InvocationResult};
@@ -141,6 +140,20 @@ impl TestEnv {
         self.send(&get_status(MESSAGE, ""))
             .await
             .assert_status("SENT");
+    }
+
+    /// Asserts that a request gets this status.
+    pub async fn assert_status(&self, event: &Value, status: &str) {
+        let reply = self.send(event).await;
+        let found = (reply.status, reply.json()["status"].take());
+        assert_eq!(found, (200, status.into()), "{event}: {reply:?}");
+    }
+
+    /// Asserts that a request gets this problem.
+    pub async fn assert_problem(&self, event: &Value, status: u64, name: &str) {
+        let reply = self.send(event).await;
+        let found = (reply.status, reply.problem());
+        assert_eq!(found, (status, name.to_owned()), "{event}: {reply:?}");
     }
 
     /// Invokes with a deadline in 29 s, which is also the timeout of a REST API.
@@ -344,24 +357,18 @@ pub fn post(query: &str, body: impl ToString) -> Value {
     event
 }
 
-/// An event of any source, changed to a request for an operation.
-pub fn at_route(mut event: Value, route: &Route) -> Value {
-    let method = route.methods[0];
+/// A `GET` of any event source, changed to a `POST` for the same message.
+pub fn as_post(mut event: Value) -> Value {
     if event["version"] == "2.0" {
-        event["rawPath"] = route.path.into();
-        event["requestContext"]["http"]["method"] = method.into();
+        event["requestContext"]["http"]["method"] = "POST".into();
     } else {
-        event["path"] = route.path.into();
-        event["httpMethod"] = method.into();
+        event["httpMethod"] = "POST".into();
     }
-    if method == "POST" {
-        event["rawQueryString"] = "".into();
-        event["queryStringParameters"] = Value::Null;
-        event["multiValueQueryStringParameters"] = Value::Null;
-        event["headers"]["content-type"] = "application/json".into();
-        event["isBase64Encoded"] = false.into();
-        event["body"] = messages(&[MESSAGE]).to_string().into();
-    }
+    event["rawQueryString"] = "".into();
+    event["queryStringParameters"] = Value::Null;
+    event["multiValueQueryStringParameters"] = Value::Null;
+    event["headers"]["content-type"] = "application/json".into();
+    event["body"] = messages(&[MESSAGE]).to_string().into();
     event
 }
 
@@ -387,8 +394,61 @@ pub fn unique_id() -> String {
     )
 }
 
+/// The id of the request. Callers of a REST API can choose the other one.
 pub fn request_id(event: &Value) -> &str {
-    event["requestContext"]["requestId"]
-        .as_str()
-        .expect("an id")
+    let context = &event["requestContext"];
+    let id = if event["version"].is_null() {
+        &context["extendedRequestId"]
+    } else {
+        &context["requestId"]
+    };
+    id.as_str().expect("an id")
+}
+
+/// The id of each result, with its status or the name of its problem.
+pub fn outcomes(reply: &GatewayResponse) -> Vec<(String, String)> {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let body = reply.json();
+    let results = body["results"].as_array().expect("results");
+    results
+        .iter()
+        .map(|result| {
+            let id = result["messageId"].as_str().expect("an id").to_owned();
+            let status = result["status"].as_str().map(str::to_owned);
+            (
+                id,
+                status.unwrap_or_else(|| problem_name(&result["problem"])),
+            )
+        })
+        .collect()
+}
+
+pub fn twenty_ids() -> Vec<String> {
+    (0..20).map(|index| format!("m{index}")).collect()
+}
+
+pub fn twenty_messages() -> Value {
+    let ids = twenty_ids();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    messages(&ids)
+}
+
+/// Asserts the guaranteed rate on the calls that the fake Chime has recorded.
+pub fn assert_rate(env: &TestEnv, calls_per_second: usize) {
+    let calls = env.calls();
+    assert!(calls.iter().all(|call| call.in_flight <= 4));
+    let mut arrivals: Vec<_> = calls.iter().map(|call| call.started).collect();
+    arrivals.sort();
+    for window in arrivals.windows(calls_per_second + 1) {
+        let span = window[calls_per_second] - window[0];
+        assert!(span > Duration::from_secs(1), "{span:?}");
+    }
+}
+
+/// Asserts that each message of a batch has this status or problem.
+#[track_caller]
+pub fn assert_all(reply: &GatewayResponse, expected: &str) {
+    let outcomes = outcomes(reply);
+    let mut all = outcomes.iter().map(|(_, outcome)| outcome);
+    assert!(all.all(|outcome| outcome == expected), "{outcomes:?}");
 }

@@ -3,11 +3,10 @@
 //! The first line of an input is the pattern. Each other line is `name=value`. The rules here are written
 //! from the contract and share no code with the function.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use chime_message_status::domain::{MappingErrorKind, UserArnPattern};
+use chime_message_status::user_arn::{MappingErrorKind, UserArnPattern};
 use fancy_regex::Regex;
 use proptest::prelude::*;
 
@@ -15,7 +14,7 @@ static USER_ARN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"\Aarn:aws[a-z0-9-]*:chime:[a-z0-9-]+:[0-9]{12}:",
         r"app-instance/[A-Za-z0-9]([A-Za-z0-9\-_.@]{0,62}[A-Za-z0-9])?/",
-        r"(user|bot)/[A-Za-z0-9]([A-Za-z0-9:\-_.@]{0,62}[A-Za-z0-9])?\z",
+        r"user/[A-Za-z0-9]([A-Za-z0-9:\-_.@]{0,62}[A-Za-z0-9])?\z",
     ))
     .expect("a pattern")
 });
@@ -24,7 +23,7 @@ fn fill(pattern: &UserArnPattern, values: &[(&str, &str)]) -> Option<String> {
     let arn = pattern.fill(|name| {
         let value = values.iter().find(|(known, _)| *known == name);
         let (_, value) = value.ok_or(MappingErrorKind::Missing)?;
-        Ok(Cow::Borrowed(*value))
+        Ok((*value).to_owned())
     });
     arn.ok().map(|arn| arn.as_str().to_owned())
 }
@@ -45,12 +44,11 @@ pub fn assert_invariants(input: &str) {
         let found = values.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| *value)
     };
-    let replaced = pattern.names().fold(text.to_owned(), |text, name| {
+    let replaced = pattern.names().iter().fold(text.to_owned(), |text, name| {
         text.replacen(&format!("{{{name}}}"), value(name), 1)
     });
     assert_eq!(arn, replaced, "the literal parts stay as they were written");
-    let is_whole_claim =
-        text.starts_with('{') && text.ends_with('}') && pattern.names().count() == 1;
+    let is_whole_claim = text.starts_with('{') && text.ends_with('}') && pattern.names().len() == 1;
     if let (Some(region), false) = (pattern.region(), is_whole_claim) {
         assert_eq!(arn.split(':').nth(3), Some(region));
     }

@@ -5,13 +5,18 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ring::{digest, hmac};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
+use time::UtcDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+
+const DATE: StaticFormatDescription =
+    format_description!("[year][month][day]T[hour][minute][second]Z");
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 type Chime = BufReader<StreamOwned<ClientConnection, TcpStream>>;
@@ -52,7 +57,7 @@ fn respond(signer: &Signer, chime: &mut Chime, event: &[u8]) -> Outcome<String> 
     };
     let (sub, channel) = (text(sub)?, text(&query["channelArn"])?);
     let message = text(&query["messageId"])?;
-    let request = signer.request(&channel, &message, &sub);
+    let request = signer.request(&channel, &message, &sub)?;
     chime.get_mut().write_all(request.as_bytes())?;
     let (head, body) = receive(chime)?;
     if !head.starts_with("HTTP/1.1 200") {
@@ -69,7 +74,7 @@ fn respond(signer: &Signer, chime: &mut Chime, event: &[u8]) -> Outcome<String> 
     Ok(json!({"statusCode": 200, "headers": headers, "body": body}).to_string())
 }
 
-/// Reads a head, and a body with a content length or in chunks.
+/// Reads a head, and a body with a content length.
 fn receive(connection: &mut impl BufRead) -> Outcome<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -77,25 +82,9 @@ fn receive(connection: &mut impl BufRead) -> Outcome<(String, Vec<u8>)> {
             return Err("the connection ended".into());
         }
     }
-    let mut body = Vec::new();
-    if let Some(length) = header(&head, "content-length") {
-        body.resize(length.parse()?, 0);
-        connection.read_exact(&mut body)?;
-    } else if header(&head, "transfer-encoding").is_some() {
-        loop {
-            let mut line = String::new();
-            connection.read_line(&mut line)?;
-            let size = usize::from_str_radix(line.trim(), 16)?;
-            let start = body.len();
-            // A line break follows each chunk.
-            body.resize(start + size + 2, 0);
-            connection.read_exact(&mut body[start..])?;
-            body.truncate(start + size);
-            if size == 0 {
-                break;
-            }
-        }
-    }
+    let length = header(&head, "content-length").unwrap_or("0").parse()?;
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body)?;
     Ok((head, body))
 }
 
@@ -149,12 +138,9 @@ impl Signer {
         })
     }
 
-    fn request(&self, channel: &str, message: &str, sub: &str) -> String {
+    fn request(&self, channel: &str, message: &str, sub: &str) -> Outcome<String> {
         let bearer = self.pattern.replace("{sub}", sub);
-        let seconds = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
-        let date = amz_date(seconds);
+        let date = UtcDateTime::now().format(DATE)?;
         let day = &date[..8];
         let path = format!("/channels/{}/messages/{message}", encode(channel));
         let canonical = format!(
@@ -175,13 +161,13 @@ impl Signer {
             key = sign(&key, part);
         }
         let signature = hex(&sign(&key, &to_sign));
-        format!(
+        Ok(format!(
             "GET {path}?scope=message-status HTTP/1.1\r\nhost: {}\r\nx-amz-chime-bearer: {bearer}\r\n\
              x-amz-date: {date}\r\nx-amz-security-token: {}\r\nauthorization: AWS4-HMAC-SHA256 \
              Credential={}/{scope}, SignedHeaders=host;x-amz-chime-bearer;x-amz-date;\
              x-amz-security-token, Signature={signature}\r\n\r\n",
             self.host, self.token, self.access_key
-        )
+        ))
     }
 }
 
@@ -205,27 +191,4 @@ fn hex(bytes: &[u8]) -> String {
 
 fn encode(text: &str) -> String {
     text.replace(':', "%3A").replace('/', "%2F")
-}
-
-/// `YYYYMMDDTHHMMSSZ`. The days are counted from 1970, in the proleptic Gregorian calendar.
-fn amz_date(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Months from March.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 {
-        (year, month + 3)
-    } else {
-        (year + 1, month - 9)
-    };
-    format!(
-        "{:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
-        era * 400 + year,
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    )
 }
