@@ -4,7 +4,7 @@ Rules, as documented by CloudWatch:
 - An alarm is evaluated every minute. Its periods end at that minute, so a period of 300 s slides.
 - A period without samples is missing. All alarms here treat missing data as not breaching.
 - An alarm fires when DatapointsToAlarm of the last EvaluationPeriods are breaching.
-- A percentile alarm with `ignore` keeps its state below 10 / (1 - percentile) samples; with `evaluate` it does not.
+- A percentile alarm with `evaluate` also counts periods with few samples.
 - Metric math: an operation on a missing value is missing; SUM of a list skips missing values; FILL replaces them.
   Whether FILL also fills a metric without any sample is not documented, so it is a parameter here.
 """
@@ -14,7 +14,7 @@ import math
 import operator
 
 MISSING = None
-_COMPARE = {ast.GtE: operator.ge, ast.Gt: operator.gt, ast.LtE: operator.le, ast.Lt: operator.lt}
+_COMPARE = {ast.GtE: operator.ge, ast.LtE: operator.le}
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 _BREACHES = {
     "GreaterThanThreshold": operator.gt,
@@ -27,10 +27,6 @@ def statistic(name, samples):
         return MISSING
     if name == "Sum":
         return sum(samples)
-    if name == "Maximum":
-        return max(samples)
-    if name == "Average":
-        return sum(samples) / len(samples)
     if name.startswith("p"):
         rank = math.ceil(float(name[1:]) / 100 * len(samples))
         return sorted(samples)[max(rank, 1) - 1]
@@ -99,29 +95,25 @@ def fires(alarm, series, fill_creates=True):
             names[query["Id"]] = query["MetricStat"]["Stat"]
     if expression is None:
         names["value"] = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+        # The default would keep the alarm silent below 10 / (1 - percentile) samples.
+        assert "Statistic" in alarm or alarm["EvaluateLowSampleCountPercentile"] == "evaluate"
     minutes = int(period) // 60
     breaches = _BREACHES[alarm["ComparisonOperator"]]
     length = max(map(len, series.values()), default=0)
 
     def point(end):
-        values, counts = {}, []
+        values = {}
         for key, metric in read.items():
-            per_minute = series.get(metric["MetricName"], [])
-            samples = [s for minute in per_minute[max(end - minutes, 0) : end] for s in minute]
+            minutes_of_metric = series.get(metric["MetricName"], [])
+            samples = [s for minute in minutes_of_metric[max(end - minutes, 0) : end] for s in minute]
             values[key] = statistic(names[key], samples)
-            counts.append(len(samples))
-        value = values["value"] if expression is None else compute(expression, values, fill_creates)
-        return value, max(counts)
+        return values["value"] if expression is None else compute(expression, values, fill_creates)
 
-    state = False
     for end in range(1, length + 1):
-        points = [point(end - back * minutes) for back in range(int(alarm["EvaluationPeriods"])) if end > back * minutes]
-        if alarm.get("EvaluateLowSampleCountPercentile") == "ignore":
-            fraction = float(alarm["ExtendedStatistic"][1:]) / 100
-            if points[0][1] < 10 / (1 - fraction):
-                continue
-        breaching = [v for v, _ in points if v is not MISSING and breaches(v, float(alarm["Threshold"]))]
-        state = len(breaching) >= int(alarm["DatapointsToAlarm"])
-        if state:
+        ends = [end - back * minutes for back in range(int(alarm["EvaluationPeriods"])) if end > back * minutes]
+        breaching = [
+            value for value in map(point, ends) if value is not MISSING and breaches(value, float(alarm["Threshold"]))
+        ]
+        if len(breaching) >= int(alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])):
             return True
-    return state
+    return False

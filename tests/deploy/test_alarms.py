@@ -1,16 +1,14 @@
-"""Each alarm fires in the situations that it is for and stays silent in all others."""
+"""Each alarm fires in the outages that it is for, and stays silent in all other situations."""
+
+import json
+import re
 
 import pytest
 
 from alarms import compute, fires, metrics
-from translate import TEMPLATES, Stack
+from translate import REQUIRED, ROOT, SNIPPETS, TEMPLATES, Stack
 
-PARAMETERS = {
-    "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:on-call",
-    "ReservedConcurrency": "100",
-    "WatchProcessorFailures": "true",
-}
-MINUTES = 20
+MINUTES = 30
 
 
 def every(*samples):
@@ -18,21 +16,16 @@ def every(*samples):
     return [list(samples)] * MINUTES
 
 
-def once(*samples):
-    """Samples in one minute, and none before and after."""
-    return [[]] * 9 + [list(samples)] + [[]] * 10
+def some(minutes, *samples):
+    """Samples in this number of minutes, and none before and after."""
+    return [[]] * 10 + [list(samples)] * minutes + [[]] * (MINUTES - 10 - minutes)
 
 
-def minutes(count, *samples):
-    return [[]] * 5 + [list(samples)] * count + [[]] * (MINUTES - 5 - count)
+def instead(minutes, samples, usual):
+    return [usual] * 10 + [samples] * minutes + [usual] * (MINUTES - 10 - minutes)
 
 
-GATEWAY = {
-    "http-api": {"gateway 5xx": "5xx", "gateway requests": "Count"},
-    "managed-instances": {"gateway 5xx": "5xx", "gateway requests": "Count"},
-    "rest-api": {"gateway 5xx": "5XXError", "gateway requests": "Count"},
-}
-
+NOTHING = [[]] * MINUTES
 # 100 requests a minute with three messages each.
 HEALTHY = {
     "gateway requests": every(100),
@@ -40,174 +33,250 @@ HEALTHY = {
     "Messages": every(300),
     "RequestLatency": every(*[60] * 100),
     "UpstreamLatency": every(*[50] * 300),
-    "ConcurrentExecutions": every(20),
-    "ExecutionEnvironmentConcurrency": every(40),
-    "ExecutionEnvironmentConcurrencyLimit": every(200),
-    "ExecutionEnvironmentCPUUtilization": every(15),
 }
-ON_DEMAND = {"http-api", "rest-api"}
-MANAGED = {"managed-instances"}
-ALL = ON_DEMAND | MANAGED
+NOT_REACHED = {name: NOTHING for name in HEALTHY if name != "gateway requests"}
+ON_GATEWAY = {"GatewayRejectionAlarm", "ServerErrorAlarm"}
 
-# Situation, what differs from healthy traffic, the alarms that fire, the templates that have such metrics.
+# Situation, what differs from healthy traffic, the alarms that fire.
 SITUATIONS = [
-    ("healthy", {}, set(), ALL),
-    ("no traffic", dict.fromkeys(HEALTHY, [[]] * MINUTES), set(), ALL),
-    ("every request waits 20 s", {"RequestLatency": [[]] * MINUTES, "WaitLatency": every(*[20_000] * 100)}, set(), ALL),
-    ("one slow request", {"RequestLatency": once(9_000)}, set(), ALL),
-    ("healthy batches of 20 in us-east-1", {"RequestLatency": every(*[3_600] * 100), "Messages": every(2_000)}, set(), ALL),
-    ("Chime refuses the role once", {"ProblemMisconfigured": once(1)}, {"MisconfiguredAlarm"}, ALL),
-    ("a bug, once", {"ProblemInternalError": once(1)}, {"InternalErrorAlarm"}, ALL),
-    ("an invocation without a response", {"Errors": once(1), "gateway 5xx": once(1)}, {"InvocationErrorAlarm"}, ALL),
+    ("healthy", {}, set()),
+    ("no traffic", dict.fromkeys(HEALTHY, NOTHING), set()),
+    # Outages
+    ("the gateway rejects every token", {"gateway 4xx": every(100)} | NOT_REACHED, {"GatewayRejectionAlarm"}),
+    (
+        "the routes are gone: 404",
+        {"gateway 4xx": every(80), "gateway requests": every(80)} | NOT_REACHED,
+        {"GatewayRejectionAlarm"},
+    ),
+    (
+        "90 % are 429 from the gateway",
+        {
+            "gateway 4xx": every(90),
+            "Requests": every(10),
+            "Messages": every(30),
+            "RequestLatency": every(*[60] * 10),
+            "UpstreamLatency": every(*[50] * 30),
+        },
+        {"GatewayRejectionAlarm"},
+    ),
+    (
+        "every token is rejected, and each request of a browser has a preflight",
+        {"gateway requests": every(200), "gateway 4xx": every(100)} | NOT_REACHED,
+        {"GatewayRejectionAlarm"},
+    ),
+    (
+        "every user gets 403: Chime does not know them",
+        {"ProblemUserNotProvisioned": every(300), "gateway 4xx": every(100)},
+        {"RefusedMessagesAlarm"},
+    ),
+    (
+        "every user gets 403 in a batch that returns 200",
+        {"ProblemUserNotProvisioned": every(300)},
+        {"RefusedMessagesAlarm"},
+    ),
+    (
+        "every user gets 403: the tokens lack the claim",
+        {
+            "ProblemIdentityNotMapped": every(100),
+            "gateway 4xx": every(100),
+            "Messages": NOTHING,
+            "UpstreamLatency": NOTHING,
+        },
+        {"RefusedRequestsAlarm"},
+    ),
+    (
+        "a version answers 401 to everyone",
+        {
+            "ProblemUnauthenticated": every(100),
+            "gateway 4xx": every(100),
+            "Messages": NOTHING,
+            "UpstreamLatency": NOTHING,
+        },
+        {"RefusedRequestsAlarm"},
+    ),
+    (
+        "a version answers 400 to everyone",
+        {
+            "ProblemInvalidRequest": every(100),
+            "gateway 4xx": every(100),
+            "Messages": NOTHING,
+            "UpstreamLatency": NOTHING,
+        },
+        {"RefusedRequestsAlarm"},
+    ),
+    (
+        "latency times twenty",
+        {"RequestLatency": every(*[1_200] * 100), "UpstreamLatency": every(*[1_000] * 300)},
+        {"LatencyAlarm", "UpstreamLatencyAlarm"},
+    ),
+    ("the function alone is slow", {"RequestLatency": every(*[1_200] * 100)}, {"LatencyAlarm"}),
+    ("the mapping is wrong: nothing is found", {"ProblemMessageNotFound": every(300)}, {"RefusedMessagesAlarm"}),
+    ("Chime refuses the role once", {"ProblemMisconfigured": some(1, 1)}, {"MisconfiguredAlarm"}),
+    ("a bug, or a keep-warm ping, once", {"ProblemInternalError": some(1, 1)}, {"InternalErrorAlarm"}),
+    ("an invocation without a response", {"Errors": some(1, 1), "gateway 5xx": some(1, 1)}, {"InvocationErrorAlarm"}),
+    (
+        "the function does not start",
+        {"Errors": every(100), "gateway 5xx": every(100)} | NOT_REACHED,
+        {"InvocationErrorAlarm", "ServerErrorAlarm"},
+    ),
+    ("the gateway fails for 7 % of the requests", {"gateway 5xx": every(7)}, {"ServerErrorAlarm"}),
+    ("Lambda throttles for two minutes", {"Throttles": some(2, 1)}, {"LambdaThrottleAlarm"}),
     (
         "Chime is down, and every request is a batch that returns 200",
         {"ProblemUpstreamUnavailable": every(300)},
         {"UpstreamProblemAlarm"},
-        ALL,
     ),
     (
         "Chime is down, and every request is for one message",
         {"Messages": every(100), "ProblemUpstreamTimeout": every(100), "gateway 5xx": every(100)},
         {"UpstreamProblemAlarm", "ServerErrorAlarm"},
-        ALL,
     ),
     (
         "Chime is down at night, with three messages a minute",
-        {"gateway requests": every(3), "Messages": every(3), "ProblemUpstreamFailure": every(3)},
+        {"gateway requests": every(3), "Requests": every(3), "Messages": every(3), "ProblemUpstreamFailure": every(3)},
         {"UpstreamProblemAlarm"},
-        ALL,
     ),
     (
         "Chime fails in three ways, 4 % each",
-        {
-            "ProblemUpstreamFailure": every(12),
-            "ProblemUpstreamUnavailable": every(12),
-            "ProblemUpstreamTimeout": every(12),
-        },
+        {f"ProblemUpstream{kind}": every(12) for kind in ("Failure", "Unavailable", "Timeout")},
         {"UpstreamProblemAlarm"},
-        ALL,
     ),
-    ("Chime fails for a few seconds", {"ProblemUpstreamFailure": once(30)}, set(), ALL),
-    ("one failed message at night", {"Messages": once(1), "ProblemUpstreamFailure": once(1)}, set(), ALL),
-    ("the gateway fails for 7 % of the requests", {"gateway 5xx": every(7)}, {"ServerErrorAlarm"}, ALL),
-    ("the gateway fails for 3 % of the requests", {"gateway 5xx": every(3)}, set(), ALL),
-    ("the mapping is wrong: nothing is found", {"ProblemMessageNotFound": every(300)}, {"NotFoundAlarm"}, ALL),
-    ("half of the messages are not found", {"ProblemMessageNotFound": every(150)}, set(), ALL),
+    ("Chime throttles 10 % of the messages", {"ProblemThrottled": every(30)}, {"ChimeThrottleAlarm"}),
+    (
+        "Chime is slow at night",
+        {"UpstreamLatency": every(1_800), "Requests": every(1), "Messages": every(1)},
+        {"UpstreamLatencyAlarm"},
+    ),
+    # No outages
+    (
+        "10 % of the tokens are expired",
+        {"gateway 4xx": every(10), "Requests": every(90)},
+        set(),
+    ),
+    (
+        "three bad minutes: the gateway rejects every token",
+        {"gateway 4xx": some(3, 100)}
+        | {name: instead(3, [], usual[0]) for name, usual in HEALTHY.items() if name != "gateway requests"},
+        set(),
+    ),
+    (
+        "three bad minutes: the function refuses everyone",
+        {"ProblemUnauthenticated": some(3, 100), "Messages": instead(3, [], [300]), "gateway 4xx": some(3, 100)},
+        set(),
+    ),
+    ("three bad minutes: Chime knows no user", {"ProblemUserNotProvisioned": some(3, 300)}, set()),
+    (
+        "three bad minutes: latency times twenty",
+        {
+            "RequestLatency": instead(3, [1_200] * 100, [60] * 100),
+            "UpstreamLatency": instead(3, [1_000] * 300, [50] * 300),
+        },
+        set(),
+    ),
+    (
+        "one client with an expired token polls every four seconds at night",
+        dict.fromkeys(HEALTHY, NOTHING) | {"gateway requests": every(3), "gateway 4xx": every(3)},
+        set(),
+    ),
+    (
+        "every single message is not found for half of the users",
+        {"ProblemMessageNotFound": every(150), "gateway 4xx": every(50)},
+        set(),
+    ),
     (
         "one client asks for old messages for five minutes",
-        {"Messages": minutes(5, 300), "ProblemMessageNotFound": minutes(5, 300)},
+        {"ProblemMessageNotFound": some(5, 300), "gateway 4xx": some(5, 100)},
         set(),
-        ALL,
     ),
-    ("denied messages vanish during waits", {"ProblemMessageGone": every(30)}, set(), ALL),
-    ("Chime throttles 10 % of the messages", {"ProblemThrottled": every(30)}, {"ChimeThrottleAlarm"}, ALL),
+    ("every request waits 20 s", {"RequestLatency": NOTHING, "WaitLatency": every(*[20_000] * 100)}, set()),
+    ("healthy batches of 20 in us-east-1", {"RequestLatency": every(*[3_600] * 100), "Messages": every(2_000)}, set()),
+    ("one slow request", {"RequestLatency": some(1, 9_000)}, set()),
+    ("Chime fails for a few seconds", {"ProblemUpstreamFailure": some(1, 30)}, set()),
+    ("one failed message at night", {"Messages": some(1, 1), "ProblemUpstreamFailure": some(1, 1)}, set()),
+    ("the gateway fails for 3 % of the requests", {"gateway 5xx": every(3)}, set()),
+    ("denied messages vanish during waits", {"ProblemMessageGone": every(30)}, set()),
+    ("Lambda throttles one request", {"Throttles": some(1, 1)}, set()),
     (
         "one request in a hundred is a batch of 20 whose messages are throttled",
         {"Messages": every(2_000), "ProblemThrottled": every(20)},
         set(),
-        ALL,
     ),
-    ("Lambda throttles for two minutes", {"Throttles": minutes(2, 1)}, {"LambdaThrottleAlarm"}, ALL),
-    ("Lambda throttles one request", {"Throttles": once(1)}, set(), ALL),
-    (
-        "one request in five takes 5 s",
-        {"RequestLatency": every(*[5_000] * 20, *[60] * 80)},
-        {"LatencyAlarm"},
-        ALL,
-    ),
-    ("five requests a minute, all slow", {"RequestLatency": every(*[5_000] * 5)}, {"LatencyAlarm"}, ALL),
-    ("one request in twenty takes 5 s", {"RequestLatency": every(*[5_000] * 5, *[60] * 95)}, set(), ALL),
-    ("Chime is slow", {"UpstreamLatency": every(*[1_800] * 10)}, {"UpstreamLatencyAlarm"}, ALL),
-    ("Chime is slow for one minute", {"UpstreamLatency": once(*[1_800] * 10)}, set(), ALL),
-    ("the reserve of 100 is nearly used up", {"ConcurrentExecutions": every(90)}, {"ConcurrencyAlarm"}, ON_DEMAND),
-    ("the reserve is used up for one minute", {"ConcurrentExecutions": once(100)}, set(), ON_DEMAND),
-    (
-        "the environments are nearly full",
-        {"ExecutionEnvironmentConcurrency": every(190)},
-        {"ConcurrencyAlarm"},
-        MANAGED,
-    ),
-    ("the environments have no CPU left", {"ExecutionEnvironmentCPUUtilization": every(95)}, {"CpuAlarm"}, MANAGED),
-    ("a channel flow's processor cannot be invoked", {"MatchedEvents": once(1)}, {"ProcessorFailureAlarm"}, ALL),
 ]
-CASES = [
-    pytest.param(template, changes, expected, id=f"{template}: {situation}")
-    for situation, changes, expected, templates in SITUATIONS
-    for template in sorted(templates)
-]
+GATEWAYS = {
+    "HTTP": ({"Api": "a1b2c3d4e5", "ApiType": "HTTP"}, ("Count", "4xx", "5xx"), {"ApiId"}),
+    "REST": ({"Api": "chat", "ApiType": "REST"}, ("Count", "4XXError", "5XXError"), {"ApiName"}),
+    "none": ({}, (None, None, None), set()),
+}
 
 
 @pytest.fixture(scope="session")
 def alarms_of():
-    return {name: Stack(path, PARAMETERS).of_type("AWS::CloudWatch::Alarm") for name, path in TEMPLATES.items()}
+    path = TEMPLATES["monitoring"]
+    return {kind: Stack(path, given).of_type("AWS::CloudWatch::Alarm") for kind, (given, _, _) in GATEWAYS.items()}
 
 
 @pytest.mark.parametrize("fill_creates", [True, False], ids=["FILL creates", "FILL does not create"])
-@pytest.mark.parametrize(("template", "changes", "expected"), CASES)
-def test_exactly_the_expected_alarms_fire(alarms_of, template, changes, expected, fill_creates):
-    names = GATEWAY[template]
+@pytest.mark.parametrize("kind", GATEWAYS)
+@pytest.mark.parametrize(("changes", "expected"), [pytest.param(*rest, id=name) for name, *rest in SITUATIONS])
+def test_exactly_the_expected_alarms_fire(alarms_of, changes, expected, kind, fill_creates):
+    _, (requests, rejected, failed), _ = GATEWAYS[kind]
+    names = {"gateway requests": requests, "gateway 4xx": rejected, "gateway 5xx": failed}
     series = {names.get(name, name): samples for name, samples in {**HEALTHY, **changes}.items()}
-    fired = {name for name, alarm in alarms_of[template].items() if fires(alarm, series, fill_creates)}
-    assert fired == expected
+    fired = {name for name, alarm in alarms_of[kind].items() if fires(alarm, series, fill_creates)}
+    assert fired == (expected if kind != "none" else expected - ON_GATEWAY)
 
 
-@pytest.mark.parametrize("template", sorted(TEMPLATES))
-def test_every_alarm_fires_in_a_situation(alarms_of, template):
-    tested = set().union(*(expected for _, _, expected, templates in SITUATIONS if template in templates))
-    assert tested == set(alarms_of[template])
+def test_every_alarm_fires_in_a_situation_and_notifies_the_topic(alarms_of):
+    assert set().union(*(expected for *_, expected in SITUATIONS)) == set(alarms_of["HTTP"])
+    for alarm in alarms_of["HTTP"].values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [REQUIRED["AlarmTopicArn"]]
 
 
-@pytest.mark.parametrize("template", sorted(TEMPLATES))
-def test_every_alarm_notifies_the_topic(alarms_of, template):
-    for alarm in alarms_of[template].values():
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [PARAMETERS["AlarmTopicArn"]]
-
-
-@pytest.mark.parametrize("template", sorted(TEMPLATES))
-def test_without_a_topic_alarms_have_no_action(template):
-    for alarm in Stack(TEMPLATES[template]).of_type("AWS::CloudWatch::Alarm").values():
-        assert "AlarmActions" not in alarm and "OKActions" not in alarm
-
-
-# Dimensions that AWS documents for its own metrics; another set of dimensions is another metric.
-DIMENSIONS = {
-    ("ChimeMessageStatus", None): [{"FunctionName"}],
-    ("AWS/Lambda", "Errors"): [{"FunctionName"}],
-    ("AWS/Lambda", "Throttles"): [{"FunctionName"}],
-    ("AWS/Lambda", "ConcurrentExecutions"): [{"FunctionName"}],
-    ("AWS/Lambda", "ExecutionEnvironmentConcurrency"): [{"CapacityProviderName", "FunctionName"}],
-    ("AWS/Lambda", "ExecutionEnvironmentConcurrencyLimit"): [{"CapacityProviderName", "FunctionName"}],
-    ("AWS/Lambda", "ExecutionEnvironmentCPUUtilization"): [{"CapacityProviderName", "FunctionName"}],
-    ("AWS/ApiGateway", "5xx"): [{"ApiId"}],
-    ("AWS/ApiGateway", "5XXError"): [{"ApiName", "Stage"}],
-    ("AWS/ApiGateway", "Count"): [{"ApiId"}, {"ApiName", "Stage"}],
-    ("AWS/Events", "MatchedEvents"): [{"RuleName"}],
-}
-
-
-@pytest.mark.parametrize("template", sorted(TEMPLATES))
-def test_alarms_read_metrics_by_their_documented_dimensions(alarms_of, template):
-    for name, alarm in alarms_of[template].items():
+@pytest.mark.parametrize("kind", GATEWAYS)
+def test_alarms_read_metrics_that_exist_by_their_documented_dimensions(alarms_of, kind):
+    lambda_metrics = {"Errors", "Throttles"}
+    for name, alarm in alarms_of[kind].items():
         for metric in metrics(alarm).values():
-            namespace = metric["Namespace"]
-            key = (namespace, None if namespace == "ChimeMessageStatus" else metric["MetricName"])
-            assert {d["Name"] for d in metric["Dimensions"]} in DIMENSIONS[key], name
+            dimensions = {d["Name"] for d in metric["Dimensions"]}
+            namespace, metric_name = metric["Namespace"], metric["MetricName"]
+            if namespace == "AWS/ApiGateway":
+                assert dimensions == GATEWAYS[kind][2] and metric_name in GATEWAYS[kind][1], name
+            else:
+                known = {"AWS/Lambda": lambda_metrics, "ChimeMessageStatus": rows("Metrics")}[namespace]
+                assert dimensions == {"FunctionName"} and metric_name in known, name
 
 
-def test_a_percentile_that_ignores_few_samples_never_fires_at_low_traffic():
-    alarm = {
-        "MetricName": "RequestLatency",
-        "ExtendedStatistic": "p99",
-        "EvaluateLowSampleCountPercentile": "ignore",
-        "Period": 60,
-        "EvaluationPeriods": 5,
-        "DatapointsToAlarm": 3,
-        "Threshold": 26_000,
-        "ComparisonOperator": "GreaterThanThreshold",
-        "TreatMissingData": "notBreaching",
-    }
-    assert not fires(alarm, {"RequestLatency": every(*[28_000] * 999)})
-    assert fires(alarm, {"RequestLatency": every(*[28_000] * 1_001)})
+def rows(heading):
+    """The names in the first cells of the table under a heading of the operations page."""
+    section = (ROOT / "docs/operations.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    return set(re.findall(r"`(\w+)`", " ".join(cells)))
+
+
+def test_the_page_explains_every_alarm(alarms_of):
+    assert rows("Alarms") == set(alarms_of["HTTP"])
+
+
+def test_the_page_has_the_metric_of_each_problem():
+    names = set(re.findall(r"urn:problem-type:message-status:([a-z-]+)", (ROOT / "openapi.yaml").read_text()))
+    of_problems = {"Problem" + "".join(map(str.capitalize, name.split("-"))) for name in names}
+    assert of_problems == {metric for metric in rows("Metrics") if metric.startswith("Problem")}
+
+
+@pytest.mark.parametrize("kind", GATEWAYS)
+def test_the_dashboard_shows_every_alarm(alarms_of, kind):
+    [dashboard] = Stack(TEMPLATES["monitoring"], GATEWAYS[kind][0]).of_type("AWS::CloudWatch::Dashboard").values()
+    alarm_widget, *graphs = json.loads(dashboard["DashboardBody"])["widgets"]
+    assert set(alarm_widget["properties"]["alarms"]) == {f"<{name}.Arn>" for name in alarms_of[kind]}
+    assert len(graphs) == (6 if kind == "none" else 7)
+
+
+def test_the_alarms_of_the_snippets_fire():
+    [rollout] = Stack(SNIPPETS["gradual"]).of_type("AWS::CloudWatch::Alarm").values()
+    [processors] = Stack(SNIPPETS["processor-failures"]).of_type("AWS::CloudWatch::Alarm").values()
+    assert fires(rollout, {"Errors": some(1, 1)}) and fires(rollout, {"ProblemMisconfigured": some(1, 1)})
+    assert not fires(rollout, HEALTHY)
+    assert fires(processors, {"MatchedEvents": some(1, 1)})
 
 
 def test_math_on_a_missing_value_is_missing():

@@ -1,7 +1,8 @@
-"""cfn-lint, checkov and the Control Tower rules of cfn-guard on the translated templates.
+"""cfn-lint, checkov and the Control Tower rules of cfn-guard on the templates and snippets.
 
-cfn-lint follows conditions and references itself. The other two get the template with every optional part switched on
-and filled in, because they do not. Every finding is fixed or has an entry with its reason in suppressions.yaml.
+cfn-lint reads them as written, and as SAM translates them. The other two do not follow conditions and references, so
+they get the translation with every optional part switched on and filled in. Every finding is fixed or has an entry with
+its reason in suppressions.yaml.
 """
 
 import fnmatch
@@ -21,6 +22,7 @@ HERE = Path(__file__).parent
 GUARD = Path(os.environ.get("CFN_GUARD_HOME", HERE / "node_modules/@cdklabs/cdk-validator-cfnguard"))
 TOOLS = Path(sys.executable).parent
 SUPPRESSIONS = yaml.safe_load((HERE / "suppressions.yaml").read_text())
+ALL = {**TEMPLATES, **SNIPPETS}
 
 
 def run(*command):
@@ -28,32 +30,51 @@ def run(*command):
     return result.stdout or result.stderr
 
 
-def cfn_lint(path):
-    findings = json.loads(run(TOOLS / "cfn-lint", "--format", "json", "--regions", "us-east-1", "eu-central-1", "--", path))
-    for finding in findings:
+def cfn_lint(paths):
+    """File, rule, resource and message of each finding."""
+    regions = ("--regions", "us-east-1", "eu-central-1")
+    for finding in json.loads(run(TOOLS / "cfn-lint", "--format", "json", *regions, "--", *paths)):
         place = finding["Location"]["Path"] or []
-        yield finding["Rule"]["Id"], place[1] if len(place) > 1 else "", finding["Message"]
+        resource = place[1] if len(place) > 1 else ""
+        yield Path(finding["Filename"]).stem, finding["Rule"]["Id"], resource, finding["Message"]
 
 
-def checkov(path):
-    report = json.loads(run(TOOLS / "checkov", "--framework", "cloudformation", "--quiet", "--output", "json", "--file", path))
+def checkov(paths):
+    report = json.loads(
+        run(
+            TOOLS / "checkov",
+            "--framework",
+            "cloudformation",
+            "--quiet",
+            "--output",
+            "json",
+            "--directory",
+            paths[0].parent,
+        )
+    )
     assert report["summary"]["passed"] > 0 and report["summary"]["parsing_errors"] == 0
     for finding in report["results"]["failed_checks"]:
-        yield finding["check_id"], finding["resource"].split(".")[-1], finding["check_name"]
+        yield (
+            Path(finding["file_path"]).stem,
+            finding["check_id"],
+            finding["resource"].split(".")[-1],
+            finding["check_name"],
+        )
 
 
-def cfn_guard(path):
+def cfn_guard(paths):
     system = "macos" if platform.system() == "Darwin" else "ubuntu"
     machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
     output = run(
         GUARD / "bin" / system / machine / "cfn-guard", "validate", "--structured", "--show-summary", "none",
-        "--output-format", "json", "--data", path, "--rules", GUARD / "rules/control-tower/cfn-guard",
-    )
-    [report] = json.loads(output)
-    assert report["compliant"], "rules that apply"
-    for rule in report["not_compliant"]:
-        for resource in sorted(resources_in(rule)):
-            yield rule["Rule"]["name"], resource, rule["Rule"]["name"]
+        "--output-format", "json", "--data", paths[0].parent, "--rules", GUARD / "rules/control-tower/cfn-guard",
+    )  # fmt: skip
+    reports = json.loads(output)
+    assert len(reports) == len(paths) and any(report["compliant"] for report in reports)
+    for report in reports:
+        for rule in report["not_compliant"]:
+            for resource in sorted(resources_in(rule)):
+                yield Path(report["name"]).stem, rule["Rule"]["name"], resource, rule["Rule"]["name"]
 
 
 def resources_in(value):
@@ -69,64 +90,46 @@ def resources_in(value):
     return found
 
 
-LINTERS = {"cfn-lint": cfn_lint, "checkov": checkov, "cfn-guard": cfn_guard}
-
-
-def suppressed(tool, rule, resource):
+def suppressed(tool, file, rule, resource):
     return [
         number
         for number, entry in enumerate(SUPPRESSIONS)
-        if (entry["tool"], entry["rule"]) == (tool, rule)
+        if tool == entry["tool"]
+        and rule in entry["rules"]
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in entry["resources"])
+        and (file in SNIPPETS or not entry.get("snippets_only"))
     ]
 
 
 @pytest.fixture(scope="session")
 def findings(tmp_path_factory):
-    """Every finding: template, tool, rule, resource, message."""
-    folder, found = tmp_path_factory.mktemp("translated"), []
-    for name, source in TEMPLATES.items():
-        translated = translate(source, EVERYTHING)
-        for part in [translated, *translated["Resources"].values()]:
-            part.get("Metadata", {}).pop("cfn-lint", None)
-        filled_in = Stack(source, EVERYTHING, keep_references=True).template()
-        for tool, lint in LINTERS.items():
-            path = folder / f"{name}-{tool}.json"
-            path.write_text(json.dumps(translated if tool == "cfn-lint" else filled_in, indent=1))
-            found += [(name, tool, *finding) for finding in lint(path)]
+    """Every finding in a translated template: tool, file, rule, resource, message."""
+    found = []
+    for tool in (cfn_lint, checkov, cfn_guard):
+        folder, paths = tmp_path_factory.mktemp(tool.__name__), []
+        for name, source in ALL.items():
+            if tool is cfn_lint:
+                template = translate(source, EVERYTHING)
+                for part in [template, *template["Resources"].values()]:
+                    part.get("Metadata", {}).pop("cfn-lint", None)
+            else:
+                template = Stack(source, EVERYTHING, keep_references=True).template()
+            paths.append(folder / f"{name}.json")
+            paths[-1].write_text(json.dumps(template, indent=1))
+        found += [(tool.__name__, *finding) for finding in tool(paths)]
     return found
 
 
 def test_every_finding_is_fixed_or_suppressed_with_a_reason(findings):
-    assert [finding for finding in findings if not suppressed(*finding[1:4])] == []
+    left = [finding for finding in findings if not suppressed(*finding[:4])]
+    assert left == [], "\n".join(map(str, left))
 
 
 def test_every_suppression_has_a_reason_and_a_finding(findings):
-    used = {number for finding in findings for number in suppressed(*finding[1:4])}
-    unused = [entry for number, entry in enumerate(SUPPRESSIONS) if number not in used]
-    assert unused == []
+    used = {number for finding in findings for number in suppressed(*finding[:4])}
+    assert [entry for number, entry in enumerate(SUPPRESSIONS) if number not in used] == []
     assert all(len(entry["reason"].split()) >= 3 for entry in SUPPRESSIONS)
 
 
-@pytest.mark.parametrize("path", [*TEMPLATES.values(), *SNIPPETS], ids=lambda path: path.name)
-def test_the_template_as_written_passes_cfn_lint(path):
-    assert list(cfn_lint(path)) == []
-
-
-@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.name)
-def test_a_snippet_translates_to_a_template_without_errors(path, tmp_path):
-    translated = tmp_path / "translated.json"
-    translated.write_text(json.dumps(translate(path, SNIPPET_PARAMETERS), indent=1))
-    assert [finding for finding in cfn_lint(translated) if finding[0].startswith("E")] == []
-
-
-SNIPPET_PARAMETERS = {
-    "FunctionAliasArn": "arn:aws:lambda:us-east-1:111122223333:function:chat:live",
-    "AuthorizerArn": "arn:aws:lambda:us-east-1:111122223333:function:authorizer",
-    "CallerRoleArn": "arn:aws:iam::111122223333:role/chat-user",
-    "ApiId": "a1b2c3d4e5",
-    "AuthorizerId": "abc123",
-    "RootResourceId": "xyz789",
-    "DomainName": "chat.example.com",
-    "CertificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/2f0a8e10-0000-0000-0000-000000000000",
-}
+def test_the_templates_as_written_pass_cfn_lint():
+    assert list(cfn_lint(ALL.values())) == []

@@ -13,33 +13,44 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = {
     "http-api": ROOT / "template.yaml",
     "rest-api": ROOT / "deploy/rest-api.yaml",
-    "managed-instances": ROOT / "deploy/managed-instances.yaml",
+    "monitoring": ROOT / "deploy/monitoring.yaml",
 }
-SNIPPETS = sorted((ROOT / "deploy/snippets").glob("*.yaml"))
+APIS = ["http-api", "rest-api"]
+SNIPPETS = {path.stem: path for path in sorted((ROOT / "deploy/snippets").glob("*.yaml"))}
 
 APP_INSTANCE = "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21"
+ISSUER = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Xy7PqR2sT"
+# Values for parameters without a default.
 REQUIRED = {
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:on-call",
+    "ApiId": "a1b2c3d4e5",
     "AppInstanceArn": APP_INSTANCE,
-    "Issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Xy7PqR2sT",
+    "AppInstanceArns": ",".join(APP_INSTANCE.replace("7f1c2a9e", name) for name in ("blue", "green")),
     "Audience": "4h57kf2example",
+    "AuthorizerArn": "arn:aws:lambda:us-east-1:111122223333:function:authorizer",
+    "AuthorizerId": "abc123",
+    "CallerRoleArn": "arn:aws:iam::111122223333:role/chat-user",
+    "CertificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/2f0a8e10-0000-0000-0000-000000000000",
+    "DomainName": "chat.example.com",
+    "FunctionArn": "arn:aws:lambda:us-east-1:111122223333:function:chat",
+    "FunctionName": "chat",
+    "FunctionRoleName": "chat-role",
+    "Issuer": ISSUER,
+    "RootResourceId": "xyz789",
+    "SecurityGroupId": "sg-0123456789abcdef0",
+    "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1,subnet-0123456789abcdef2",
     "UserPoolArn": "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_Xy7PqR2sT",
 }
 # Every optional part switched on.
 EVERYTHING = {
     "AccessLogging": "true",
-    "AlarmTopicArn": "arn:aws:sns:us-east-1:111122223333:on-call",
-    "AllowedOrigins": "https://chat.example.com,http://localhost:5173",
-    "AppInstanceUserArn": "arn:aws:chime:us-east-1:111122223333:app-instance/{custom:tenant}/user/{sub}",
-    "ChimeCallsPerSecond": "8",
-    "FurtherAppInstanceArns": "arn:aws:chime:us-east-1:111122223333:app-instance/blue,"
-    "arn:aws:chime:us-east-1:111122223333:app-instance/green",
+    "AllowedOrigins": "https://chat.example.com,capacitor://localhost",
+    "Api": "a1b2c3d4e5",
+    "AppInstanceUserArn": f"{APP_INSTANCE}/user/u-{{sub}}",
     # The Control Tower rules require a year.
     "LogRetentionDays": "365",
     "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
-    "RequiredScopes": "chat/read",
     "ReservedConcurrency": "100",
-    "SessionRoleArn": "arn:aws:iam::111122223333:role/chat-user",
-    "WatchProcessorFailures": "true",
 }
 PSEUDO = {
     "AWS::AccountId": "111122223333",
@@ -84,9 +95,8 @@ def _translate(path, given):
     os.environ.setdefault("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])
     template = copy.deepcopy(read(path))
     for resource in template["Resources"].values():
-        for name in ("CodeUri", "Location"):
-            if isinstance(resource.get("Properties", {}).get(name), str):
-                resource["Properties"][name] = f"s3://artifacts/{name}" if name == "CodeUri" else "https://artifacts.s3.amazonaws.com/template"
+        if isinstance(resource.get("Properties", {}).get("CodeUri"), str):
+            resource["Properties"]["CodeUri"] = "s3://artifacts/code"
     return transform(template, parameters(template, dict(given)), _ManagedPolicies())
 
 
@@ -104,20 +114,12 @@ class Stack:
         self.parameters = {}
         for name, value in parameters(read(path), given).items():
             kind = declared[name]["Type"]
-            if kind == "CommaDelimitedList":
-                self.parameters[name] = [part.strip() for part in value.split(",")]
-            else:
-                self.parameters[name] = int(value) if kind == "Number" else value
+            self.parameters[name] = value.split(",") if "List" in kind else int(value) if kind == "Number" else value
         self.conditions = {}
         self.resources = {
             name: self.resolve({key: value for key, value in resource.items() if key != "Condition"})
             for name, resource in self.translated["Resources"].items()
             if self._holds(resource.get("Condition"))
-        }
-        self.outputs = {
-            name: self.resolve(output["Value"])
-            for name, output in self.translated.get("Outputs", {}).items()
-            if self._holds(output.get("Condition"))
         }
 
     def template(self):
@@ -147,8 +149,6 @@ class Stack:
             [(function, argument)] = value.items()
             if function == "Ref":
                 return self._ref(argument)
-            if function == "Condition" and isinstance(argument, str) and argument in self.translated.get("Conditions", {}):
-                return self._holds(argument)
             if function == "Fn::If":
                 condition, yes, no = argument
                 return self.resolve(yes if self._holds(condition) else no)
@@ -164,9 +164,16 @@ class Stack:
             return self.parameters[name]
         if name in PSEUDO:
             return PSEUDO[name]
+        return self._place({"Ref": name}, name)
+
+    def _getatt(self, argument):
+        name, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
+        return self._place({"Fn::GetAtt": [name, attribute]}, name, attribute)
+
+    def _place(self, intrinsic, name, *attribute):
         if name not in self.translated["Resources"]:
             raise KeyError(f"{name} does not exist")
-        return {"Ref": name} if self.keep_references else f"<{name}>"
+        return intrinsic if self.keep_references else f"<{'.'.join([name, *attribute])}>"
 
     @staticmethod
     def _text(value):
@@ -174,12 +181,6 @@ class Stack:
             [(_, place)] = value.items()
             return f"<{'.'.join(place) if isinstance(place, list) else place}>"
         return str(value)
-
-    def _getatt(self, argument):
-        name, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
-        if name not in self.translated["Resources"]:
-            raise KeyError(f"{name} does not exist")
-        return {"Fn::GetAtt": [name, attribute]} if self.keep_references else f"<{name}.{attribute}>"
 
     def _sub(self, argument):
         text, values = (argument, {}) if isinstance(argument, str) else argument
@@ -200,24 +201,9 @@ class Stack:
         separator, text = argument
         return self.resolve(text).split(separator)
 
-    def _select(self, argument):
-        index, items = argument
-        return self.resolve(items)[int(index)]
-
     def _equals(self, argument):
         left, right = map(self.resolve, argument)
         return str(left) == str(right)
 
     def _not(self, argument):
         return not self.resolve(argument[0])
-
-    def _contains(self, argument):
-        items, item = map(self.resolve, argument)
-        return item in items
-
-    def _getazs(self, _argument):
-        return [f"{PSEUDO['AWS::Region']}{zone}" for zone in "abc"]
-
-    def _cidr(self, argument):
-        block, count, bits = argument
-        return [f"<{self.resolve(block)} part {part} of {2 ** int(bits)} addresses>" for part in range(int(count))]

@@ -143,8 +143,8 @@ def beats_the_time_out(at, credentials):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         more = {
             "AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING": f"http://127.0.0.1:{silent.getsockname()[1]}",
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
-            "CHIME_ATTEMPT_TIMEOUT_MS": "20000",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "2",
+            "CHIME_ATTEMPT_TIMEOUT_MS": "2500",
         }
         with emulator(at, credentials, f"{at.app_instance}/user/{{sub}}", **more) as (invoke, _):
             response = invoke((ROOT / "events/http-api-jwt.json").read_text())

@@ -63,7 +63,7 @@ def within(seconds, attempt):
 
 def environment(**variables):
     """The environment of this process without variables for AWS or the function, and with these variables."""
-    removed = re.compile(r"AWS_|CHIME_|APP_INSTANCE_USER_ARN$|SESSION_ROLE_ARN$|ALLOWED_ORIGINS$|MAX_WAIT_SECONDS$")
+    removed = re.compile(r"AWS_|CHIME_|APP_INSTANCE_USER_ARN$|SESSION_ROLE_ARN$|TOKEN_ISSUER$|ALLOWED_ORIGINS$|MAX_WAIT_SECONDS$")
     kept = {name: value for name, value in os.environ.items() if not removed.match(name)}
     loopback = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     no_credentials = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { get } from "node:http";
 import { createRequire } from "node:module";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { launch, start } from "./example.mjs";
@@ -87,7 +88,7 @@ test("while a WebSocket is cut, only the endpoint knows statuses", LIMIT, async 
 
   await chooseFlow("denies it", 1);
   await write("Alice", "It is Carol’s birthday. Do not tell her.");
-  await shows("Alice", "It is Carol’s birthday", "Pending", "Not sent");
+  await shows("Alice", "It is Carol’s birthday", "Pending", "Probably not sent");
   await chooseFlow("fails", 1);
   await write("Bob", "Shall I bring a cake?");
   await shows("Bob", "Shall I bring a cake?", "Failed", "Failed");
@@ -112,7 +113,7 @@ test("after a reconnect the endpoint reports what was missed, the WebSocket the 
   await toggle("Alice");
   await connection("Alice", "open");
   await shows("Alice", "one", "Pending", "Sent");
-  await shows("Alice", "two", "Pending", "Not sent");
+  await shows("Alice", "two", "Pending", "Probably not sent");
   await shows("Alice", "three", "Pending", "Failed");
   await shows("Alice", "four", "Pending", "Pending");
   assert.ok(requests.includes("POST /message-status"));
@@ -213,6 +214,37 @@ test("new messages do not interrupt reading", LIMIT, async () => {
   assert.ok(await top() > 0);
 });
 
+test("one button shows it: the message is pending for the WebSocket alone and sent with the endpoint", LIMIT, async () => {
+  await tabTo(page.getByRole("button", { name: "Show me" }));
+  await page.keyboard.press("Enter");
+  await shows("Alice", "Can you see this?", "Pending", "Sent");
+  await message("Alice", "Can you see this?").getByText(/^Known \d\.\d s after the decision, \d requests?\.$/).waitFor();
+  await connection("Alice", "open");
+});
+
+test("a pending message survives a reload", LIMIT, async () => {
+  assert.ok(await region("Alice").getByText("No messages yet").isVisible());
+  await toggle("Alice");
+  await connection("Alice", "cut");
+  await chooseFlow("lets it pass", 3);
+  await write("Alice", "before the reload");
+  assert.ok(!await region("Alice").getByText("No messages yet").isVisible());
+  await page.reload();
+  await message("Alice", "before the reload").getByRole("definition").last().getByText("Sent", { exact: true }).waitFor();
+});
+
+test("a foreign host name is refused, by the page and by the gateway", LIMIT, async () => {
+  const statusOf = (url, host) => new Promise((resolve, reject) => {
+    get(url, { headers: { host } }, (response) => resolve(response.resume().statusCode)).on("error", reject);
+  });
+  for (const path of ["/", "/settings.json"]) {
+    assert.equal(await statusOf(local.page + path, "evil.example:80"), 421);
+    assert.equal(await statusOf(local.page + path, new URL(local.page).host), 200);
+  }
+  assert.equal(await statusOf(`${local.gateway}/message-status`, "evil.example"), 421);
+  assert.equal(await statusOf(`${local.gateway}/message-status`, "localhost"), 401);
+});
+
 test("the page calls another origin, with a preflight", LIMIT, async () => {
   await toggle("Alice");
   await connection("Alice", "cut");
@@ -241,7 +273,7 @@ test("each user has one live region, and the page has landmarks", LIMIT, async (
   for (const name of ["Alice", "Bob"]) {
     assert.equal(await region(name).locator("[role=status], [role=alert], [role=log], [aria-live]").count(), 1);
   }
-  assert.equal(await page.locator("[role=status], [role=alert], [role=log], [aria-live]").count(), 2);
+  assert.equal(await page.locator("[role=status], [role=alert], [role=log], [aria-live]").count(), 3, "and one for the steps of the demo");
 });
 
 for (const [name, options] of [
@@ -255,7 +287,7 @@ for (const [name, options] of [
     await connection("Alice", "cut");
     await chooseFlow("denies it", 0);
     await write("Alice", `A_word_that_does_not_end_${"_".repeat(150)}`);
-    await shows("Alice", "A_word_that_does_not_end", "Pending", "Not sent");
+    await shows("Alice", "A_word_that_does_not_end", "Pending", "Probably not sent");
     await chooseFlow("lets it pass", 0);
     await write("Bob", "hello");
     await shows("Bob", "hello", "Sent", "Sent");

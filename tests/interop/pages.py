@@ -1,4 +1,4 @@
-"""Tests of the code on the pages of docs/frontends/.
+"""Tests of the code in docs/frontends/.
 
 python pages.py browser               runs it against the local gateway; needs Node
 python pages.py android KOTLIN JSON   compiles and runs it; needs Java. KOTLIN is the folder of jars of
@@ -7,7 +7,6 @@ python pages.py ios                   parses it; needs tree-sitter and tree-sitt
 """
 
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -19,13 +18,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TIMEOUT = 300
 
 
-def code(page, language):
-    """All blocks of a page in one language, in order."""
-    text = (ROOT / "docs" / "frontends" / page).read_text()
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
-    if not blocks:
-        raise AssertionError(f"{page} has no {language}")
-    return "\n".join(blocks)
+def code(name):
+    return (ROOT / "docs" / "frontends" / name).read_text()
 
 
 def run(*command):
@@ -48,12 +42,12 @@ def people(chat):
 
 def browser(chat, folder):
     module = folder / "page.mjs"
-    module.write_text(code("browser.md", "js"))
+    module.write_text(code("message-status.js"))
     run("node", HERE / "pages.mjs", module, *people(chat))
 
 
 def android(chat, folder, kotlin, json):
-    (folder / "Page.kt").write_text(code("android.md", "kotlin"))
+    (folder / "Page.kt").write_text(code("MessageStatus.kt"))
     jars = pathlib.Path(kotlin)
     compiler = next(jars.glob("kotlin-jupyter-kernel-*-all.jar"))
     library = next(jars.glob("kotlin-stdlib-*.jar"))
@@ -73,7 +67,7 @@ def ios():
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language()))
     if not parser.parse(b"let broken = (").root_node.has_error:
         raise AssertionError("the grammar accepts anything")
-    source = code("ios.md", "swift").encode()
+    source = code("MessageStatus.swift").encode()
     tree = parser.parse(source)
     if tree.root_node.has_error:
         raise AssertionError(f"the Swift code does not parse:\n{errors(tree.root_node, source)}")
@@ -89,7 +83,7 @@ def errors(node, source):
 
 if __name__ == "__main__":
     page, arguments = sys.argv[1], sys.argv[2:]
-    checks = Checks(f"docs/frontends/{page}.md")
+    checks = Checks(f"docs/frontends: {page}")
     if page == "ios":
         checks.check("its code parses as Swift", ios)
         sys.exit(checks.end())
