@@ -1,9 +1,11 @@
 import { cancellable } from './cancel.js';
 import { MessageStatusError } from './errors.js';
-import { list, members, text } from './json.js';
+import { members, text } from './json.js';
 import type { MessageStatus } from './merge.js';
-import { BATCH_SIZE, createPoller, now, type Poll } from './poller.js';
-import { createSendRequest, type SendRequest } from './request.js';
+import { BATCH_SIZE, createPoller, now } from './poller.js';
+import { createSendRequest } from './request.js';
+import { nextWait } from './schedule.js';
+import type { TokenFunction } from './token.js';
 
 /** A message of the user. */
 export interface Message {
@@ -20,7 +22,7 @@ export interface MessageStatusClientOptions {
    * Returns the bearer token. It is called for every request, so it should cache the token.
    * `refresh` is true after the last token was refused.
    */
-  token: (hint: { refresh: boolean }) => string | Promise<string>;
+  token: TokenFunction;
   /** Replaces the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
   /** Called after each attempt, for logs. `waitForResult` reports failures only here until it ends. */
@@ -33,7 +35,7 @@ export interface Attempt {
   messages: number;
   /** The HTTP status, if there was a response. */
   status?: number;
-  /** Why it failed: a {@link MessageStatusError}, or what the token function threw. */
+  /** Why it failed: a {@link MessageStatusError}. */
   error?: unknown;
 }
 
@@ -70,97 +72,96 @@ export class MessageStatusTimeoutError extends Error {
 
   /** `cause` is the last failure, unless a status came after it. */
   constructor(last: MessageStatus | undefined, cause?: unknown) {
-    super('No result yet', { cause });
+    super('Timeout', { cause });
     this.last = last;
   }
 }
 
-/** Client of `chime-message-status`. */
+/** Client of `chime-message-status`. Its methods need no `this`. */
 export class MessageStatusClient {
-  readonly #request: SendRequest;
-  readonly #poller = createPoller(this, true);
-
-  constructor(options: MessageStatusClientOptions) {
-    this.#request = createSendRequest(options);
-  }
-
   /** Requests the status of one message once. */
-  async get(message: Message, { wait, signal }: GetOptions = {}): Promise<MessageStatus> {
-    const response = await this.#request({ ...parameters(message), ...waiting(wait) }, undefined, signal);
-    const result = read(response.json, message, response.retryAfter);
-    if (result.problem) throw result.problem;
-    return result;
-  }
-
+  readonly get: (message: Message, options?: GetOptions) => Promise<MessageStatus>;
   /**
    * Requests the status of many messages once, 20 per request. The results are in the order of the
    * messages. If a request fails, the failure is the problem of each of its messages. After a failure
    * other than 400, it is also the problem of the messages that were not requested yet.
    */
-  async getMany(
-    messages: readonly Message[],
-    { wait, until, signal }: GetManyOptions = {},
-  ): Promise<MessageStatusResult[]> {
-    const results: MessageStatusResult[] = [];
-    let rest = [...messages.entries()];
-    // One after the other, because sending messages uses the same quota of the user at Chime.
-    while (rest.length) {
-      let batch = rest.slice(0, BATCH_SIZE);
-      try {
-        const { json, retryAfter } = await this.#request(waiting(wait, until), batch.map(([, message]) => JSON.stringify(parameters(message))), signal);
-        const items = list(members(json).results);
-        batch.forEach(([index, message], i) => (results[index] = read(items[i], message, retryAfter)));
-      } catch (problem) {
-        if (!(problem instanceof MessageStatusError)) throw problem;
-        // One malformed message does not fail the others: they are requested again without it.
-        const malformed = batch.filter((_, i) => JSON.stringify(problem.errors).includes(`"messages[${i}]`));
-        if (malformed.length) batch = malformed;
-        // After other failures, such as a throttle or a refused token, the next request would probably also fail.
-        else if (problem.status !== 400) batch = rest;
-        for (const [index, { messageId }] of batch) results[index] = { messageId, problem };
-      }
-      rest = rest.filter(([index]) => !results[index]);
-    }
-    return results;
-  }
-
+  readonly getMany: (messages: readonly Message[], options?: GetManyOptions) => Promise<MessageStatusResult[]>;
   /**
    * Waits until the message is no longer `PENDING`, through throttles, failures and being offline.
    * Concurrent calls share their requests. Pauses while the page is hidden. Rejects at once with
    * problems that are not retryable.
    */
-  waitForResult(message: Message, { signal, timeout = Infinity }: WaitOptions = {}): Promise<MessageStatus> {
-    let last: MessageStatus | undefined;
-    let failure: MessageStatusError | undefined;
-    const poll: Poll = { message, due: 0, onResult() {} };
-    const work = () => new Promise<MessageStatus>((resolve, reject) => {
-      poll.onResult = (result) => {
-        failure = result.problem;
-        if (!result.problem) {
-          if (result.status !== 'PENDING') resolve(result);
-          last = result;
-        } else if (!result.problem.retryable) {
-          // The endpoint knows only the statuses of one request, the client those of earlier requests.
-          if (last && result.problem.problem === 'message-not-found') {
-            Object.assign(result.problem, { problem: 'message-gone', status: 410 });
-          }
-          reject(result.problem);
+  readonly waitForResult: (message: Message, options?: WaitOptions) => Promise<MessageStatus>;
+
+  constructor(options: MessageStatusClientOptions) {
+    const request = createSendRequest(options);
+
+    this.get = async (message, { wait, signal } = {}) => {
+      const response = await request({ ...parameters(message), ...waiting(wait) }, undefined, signal);
+      const result = read(response.json, message, response.retryAfter);
+      if (result.problem) throw result.problem;
+      return result;
+    };
+
+    this.getMany = async (messages, { wait, until, signal } = {}) => {
+      const results: MessageStatusResult[] = [];
+      let rest = [...messages.entries()];
+      // One after the other, because sending messages uses the same quota of the user at Chime.
+      while (rest.length) {
+        let batch = rest.slice(0, BATCH_SIZE);
+        try {
+          const { json, retryAfter } = await request(waiting(wait, until), batch.map(([, message]) => parameters(message)), signal);
+          const items = members(members(json).results);
+          batch.forEach(([index, message], i) => (results[index] = read(items[i], message, retryAfter)));
+        } catch (problem) {
+          if (!(problem instanceof MessageStatusError)) throw problem;
+          // One malformed message does not fail the others: they are requested again without it.
+          const malformed = batch.filter((_, i) => problem.errors.some(({ field }) => `${field}`.startsWith(`messages[${i}]`)));
+          if (malformed.length) batch = malformed;
+          // After other failures, such as a throttle or a refused token, the next request would probably also fail.
+          else if (problem.status !== 400) batch = rest;
+          for (const [index, { messageId }] of batch) results[index] = { messageId, problem };
         }
-      };
-      this.#poller.add(poll, now());
-    });
-    const late = () => new MessageStatusTimeoutError(last, failure);
-    return cancellable(signal, work, timeout, late).finally(() => this.#poller.remove(poll));
+        rest = rest.filter(([index]) => !results[index]);
+      }
+      return results;
+    };
+
+    type OnResult = (result: MessageStatusResult) => void;
+    const poller = createPoller<OnResult>(this.getMany, true, nextWait, (onResult, result) => onResult(result));
+
+    this.waitForResult = (message, { signal, timeout = Infinity } = {}) => {
+      let last: MessageStatus | undefined;
+      let failure: MessageStatusError | undefined;
+      let onResult: OnResult = () => {};
+      const work = () => new Promise<MessageStatus>((resolve, reject) => {
+        onResult = (result) => {
+          failure = result.problem;
+          if (!result.problem) {
+            if (result.status !== 'PENDING') resolve(result);
+            last = result;
+          } else if (!result.problem.retryable) {
+            // The endpoint knows only the statuses of one request, the client those of earlier requests.
+            const isGone = last && result.problem.problem === 'message-not-found';
+            reject(isGone ? MessageStatusError.of('message-gone', 410, result.problem) : result.problem);
+          }
+        };
+        poller.add(onResult, message, now());
+      });
+      const late = () => new MessageStatusTimeoutError(last, failure);
+      return cancellable(signal, work, timeout, late).finally(() => poller.remove(onResult));
+    };
   }
 }
 
 /** The parameters of the message, without other members, because the endpoint rejects these. */
-function parameters({ channelArn, messageId, subChannelId }: Message): Record<string, string> {
-  return { channelArn, messageId, ...(subChannelId !== undefined && { subChannelId }) };
+function parameters({ channelArn, messageId, subChannelId }: Message) {
+  return { channelArn, messageId, subChannelId };
 }
 
-function waiting(wait = 0, until?: string): Record<string, string> {
-  return wait >= 1 ? { wait: `${Math.floor(wait)}`, ...(until && { until }) } : {};
+function waiting(wait = 0, until?: string) {
+  return wait >= 1 ? { wait: Math.floor(wait), until } : {};
 }
 
 /** Reads the endpoint's response about a message. Any other response becomes a problem. */

@@ -1,6 +1,6 @@
 import { list, members, text } from './json.js';
 
-/** Names of problems: the endpoint's own, and three that the client adds. */
+/** Names of problems: the endpoint's own, and four that the client adds. */
 export type ProblemName =
   | 'invalid-request'
   | 'unauthenticated'
@@ -23,7 +23,9 @@ export type ProblemName =
   /** There was no HTTP response. In a browser, a response without CORS headers counts as none. */
   | 'network-error'
   /** The response did not come from the endpoint. */
-  | 'unexpected-response';
+  | 'unexpected-response'
+  /** The token function of the app failed, hung, or did not return a bearer token. */
+  | 'token-error';
 
 /** What is wrong with one field of the request. */
 export interface FieldError {
@@ -31,7 +33,7 @@ export interface FieldError {
   detail: string;
 }
 
-const TYPE = /^urn:problem-type:message-status:(.+)/;
+const PREFIX = 'urn:problem-type:message-status:';
 
 // A gateway's own responses have no problem type, or another one.
 const BY_STATUS: Record<number, ProblemName> = {
@@ -68,15 +70,26 @@ export class MessageStatusError extends Error {
     const { type, title, detail, requestId, message, Message, errors } = members(body);
     // REST APIs write `message`, and `Message` when an authorizer denies.
     super(text(detail ?? title ?? message ?? Message) ?? `HTTP ${status}`, { cause });
-    this.problem = TYPE.exec(`${type}`)?.[1] ?? BY_STATUS[status] ?? 'unexpected-response';
+    const name = text(type)?.split(PREFIX)[1];
+    this.problem = name || (BY_STATUS[status] ?? 'unexpected-response');
     this.status = status;
     // A 200 that is not JSON was cut off, or a captive portal sent it.
     this.retryable =
-      [0, 408, 425, 429].includes(status) ||
       (status === 200 && body === undefined) ||
-      (status >= 500 && this.problem !== 'misconfigured');
+      ([0, 408, 425, 429].includes(status) && name !== 'token-error') ||
+      (status >= 500 && name !== 'misconfigured');
     this.requestId = text(requestId);
     this.errors = list(errors) as FieldError[];
     this.retryAfter = retryAfter;
+  }
+
+  /** An error that no response reported. */
+  static of(problem: ProblemName, status: number, cause: unknown): MessageStatusError {
+    return new MessageStatusError(status, { type: PREFIX + problem, title: members(cause).message ?? problem }, undefined, cause);
+  }
+
+  /** Like `instanceof`, but also true for an error of another copy of this package. */
+  static is(error: unknown): error is MessageStatusError {
+    return members(error).name === 'MessageStatusError';
   }
 }

@@ -8,5 +8,7 @@ export { answeredAsOf, merge } from './merge.js';
 export type { MessageState, MessageStatus, Status, Update } from './merge.js';
 export { messageFromWebSocket } from './messages.js';
 export type { ChimeMessage, ChimeResponse, WebSocketMessage } from './messages.js';
+export type { TrackerStorage } from './storage.js';
+export type { TokenFunction } from './token.js';
 export { MessageTracker } from './tracker.js';
-export type { MessageTrackerOptions, TrackerStorage } from './tracker.js';
+export type { MessageTrackerOptions, TrackOptions } from './tracker.js';

@@ -15,13 +15,15 @@ export interface ChimeMessage {
   MessageId?: string | undefined;
   SubChannelId?: string | undefined;
   Persistence?: string | undefined;
+  Sender?: { Arn?: string | undefined } | undefined;
+  Redacted?: boolean | undefined;
   /** Chime leaves it out for messages of channels without a flow. */
   Status?: { Value?: string | undefined; Detail?: string | undefined } | undefined;
   LastUpdatedTimestamp?: Date | string | number | undefined;
   LastEditedTimestamp?: Date | string | number | undefined;
 }
 
-/** Responses of SendChannelMessage, GetChannelMessage and ListChannelMessages. */
+/** Responses of SendChannelMessage, UpdateChannelMessage, GetChannelMessage and ListChannelMessages. */
 export type ChimeResponse =
   | ChimeMessage
   | { ChannelMessage?: ChimeMessage | undefined }
@@ -38,12 +40,15 @@ export interface Reading {
   message: Message | undefined;
   /** Chime itself reported the status. */
   isConfirmed: boolean;
-  /** Only the sender gets this kind of event, and Chime keeps the message. */
-  isOwn: boolean;
+  /** Only the sender of the message gets this kind of event or response. */
+  isSenders: boolean;
+  sender: string | undefined;
 }
 
 /** The latest messages of a channel, with `prefetchOn: Connect`. */
 const DETAILS = 'CHANNEL_DETAILS';
+/** A message in a response of GetChannelMessage or ListChannelMessages, or in CHANNEL_DETAILS. */
+const STORED = 'STORED';
 const EVENT = /^(?:(PENDING|FAILED|DENIED)_)?(CREATE|UPDATE|REDACT|DELETE)_CHANNEL_MESSAGE$/;
 
 /** The state that an event of the WebSocket reports, or undefined if it reports none. */
@@ -57,51 +62,48 @@ export function read(source: unknown): Reading[] {
   if (payload === undefined) return readRecord(source);
   const record = typeof payload === 'string' ? parse(payload) : payload;
   const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
-  if (event) return readMessage(members(record), prefix ?? 'SENT', change !== 'CREATE', prefix !== undefined);
-  return type === DETAILS ? readRecord(record) : [];
+  return event ? readMessage(members(record), change, prefix) : type === DETAILS ? readRecord(record) : [];
 }
 
 function readRecord(json: unknown): Reading[] {
   const record = members(json);
-  const { Channel, ChannelMessage, ChannelMessages = ChannelMessage && [ChannelMessage], results } = record;
-  const common = { ChannelArn: members(Channel).ChannelArn ?? record.ChannelArn, SubChannelId: record.SubChannelId };
-  if (ChannelMessages) {
-    return list(ChannelMessages).flatMap((item) => {
-      const message: Record<string, unknown> = { ...common, ...members(item) };
-      // A message without a status was not in a flow. A stored message has the text of its last update.
-      const status = statusOf(message) ?? 'SENT';
-      return readMessage(message, status, status === 'SENT' && !!message.LastEditedTimestamp);
-    });
-  }
-  return results ? list(results).flatMap(readRecord) : readMessage(record, statusOf(record));
+  const { Channel, ChannelMessage, ChannelMessages = ChannelMessage && [ChannelMessage], SubChannelId } = record;
+  // A whole message has a sender, the response of SendChannelMessage has not.
+  if (!ChannelMessages) return readMessage(record, record.Sender ? STORED : undefined);
+  const { ChannelArn = record.ChannelArn } = members(Channel);
+  return list(ChannelMessages).flatMap((item) => readMessage({ ChannelArn, SubChannelId, ...members(item) }, STORED));
 }
 
-function statusOf({ Status, status, problem }: Record<string, unknown>): string | undefined {
-  return problem ? undefined : text(members(Status).Value ?? status);
-}
-
-function readMessage(
-  record: Record<string, unknown>,
-  status: string | undefined,
-  isUpdate = false,
-  isOwn = false,
-): Reading[] {
+/** `kind`: the change that an event reports, or STORED, or undefined for a response without a whole message. */
+function readMessage(record: Record<string, unknown>, kind?: string, prefix?: string): Reading[] {
   const channelArn = text(record.ChannelArn ?? record.channelArn);
   const messageId = text(record.MessageId ?? record.messageId);
   const subChannelId = text(record.SubChannelId ?? record.subChannelId);
-  if (!messageId) return [];
-  const result = outcome({
-    status: status ?? 'PENDING',
-    detail: text(members(record.Status).Detail ?? record.detail) ?? '',
-  });
+  // A deletion that is pending or refused changes nothing.
+  if (!messageId || (kind === 'DELETE' && prefix)) return [];
+  const isStored = kind === STORED;
+  const isRedacted = isStored ? record.Redacted === true : kind === 'REDACT' && !prefix;
+  const { Value = record.status, Detail = record.detail } = members(record.Status);
+  const reported = record.problem ? undefined : text(Value);
+  // A stored message without a status was not in a flow.
+  const status = isRedacted ? 'SENT' : !kind ? reported ?? 'PENDING' : isStored ? reported ?? 'SENT' : prefix ?? 'SENT';
+  const result = outcome({ status, detail: text(Detail) ?? '' });
+  // A stored message has the text of its last edit.
+  const isEdit = kind === 'UPDATE' || (isStored && status === 'SENT' && !!record.LastEditedTimestamp);
+  const state: MessageState = {
+    messageId,
+    // Only a message that was sent can be edited or redacted. A deletion does not change the status.
+    ...(kind === 'DELETE' ? { status: 'PENDING', deleted: true } : isEdit || kind === 'REDACT' ? { status: 'SENT' } : result),
+    ...(isEdit && { update: { ...result, at: time(record.LastUpdatedTimestamp) } }),
+    ...(isRedacted && { redacted: true }),
+  };
   return [{
-    // Only a message that was sent can be updated.
-    state: isUpdate
-      ? { messageId, status: 'SENT', update: { ...result, at: time(record.LastUpdatedTimestamp) } }
-      : { messageId, ...result },
-    message: channelArn ? { channelArn, messageId, subChannelId } : undefined,
-    isConfirmed: status !== undefined,
-    isOwn: isOwn && record.Persistence !== 'NON_PERSISTENT',
+    state,
+    // Chime does not keep NON_PERSISTENT messages, so "not found" is not a result for them.
+    message: channelArn && record.Persistence !== 'NON_PERSISTENT' ? { channelArn, messageId, subChannelId } : undefined,
+    isConfirmed: !!kind || reported !== undefined,
+    isSenders: !kind || prefix !== undefined,
+    sender: text(members(record.Sender).Arn),
   }];
 }
 

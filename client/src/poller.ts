@@ -1,28 +1,19 @@
 import type { Message, MessageStatusClient, MessageStatusResult } from './client.js';
+import { backoff, isFailure, MIN_PAUSE, waitPause, type Entry } from './schedule.js';
 
-/** One message whose status is polled. */
-export interface Poll {
-  readonly message: Message;
-  /** When to request it next, on the clock of `now()`. */
-  due: number;
-  /** Called when a request for it starts. */
-  onRequest?(): void;
-  /** Gets each result. The poller has set `due`; `onResult` may change that, or remove the poll. */
-  onResult(result: MessageStatusResult): void;
+/** When to request the status of a message, or with `isShared`: when it may join a request for others. */
+export type Next = (entry: Entry, now: number, isShared: boolean) => number;
+/** Gets a result of a request that started at `start`. `before` is the entry before it. */
+export type OnResult<K> = (key: K, result: MessageStatusResult, before: Entry, start: number) => void;
 
-  /** When it was added. */
-  since?: number;
-  /** Failures in a row. */
-  failures?: number;
-  isOffline?: boolean;
-}
-
-export interface Poller {
-  /** False if the message is polled already. */
-  add(poll: Poll, due: number): boolean;
-  remove(poll: Poll): void;
-  /** To be called after a change of `due`. */
+export interface Poller<K> {
+  /** Has no effect if there is a message with this key. `added`: since when it is pending. */
+  add(key: K, message: Message, added: number): void;
+  remove(key: K): void;
+  /** To be called when something else than a request changes the schedule. */
   update(): void;
+  /** The network is back. */
+  online(): void;
 }
 
 /** The monotonic clock. `Date` jumps when the user or the network sets the time. */
@@ -32,138 +23,126 @@ export const now = () => performance.now();
 export const BATCH_SIZE = 20;
 /** Milliseconds in which messages are gathered for one request. */
 const GATHER = 50;
-/** Minimum milliseconds between two requests for a message. */
-const MIN_PAUSE = 500;
-/** Maximum milliseconds between two attempts after failures, unless retry-after is longer. */
-const MAX_PAUSE = 30_000;
-/** Maximum milliseconds of a retry-after. */
-const MAX_RETRY_AFTER = 3_600_000;
-/** Milliseconds until a pending message is requested again, before jitter. */
-const PENDING_PAUSE = 2000;
-/** Maximum milliseconds of that pause, unless the endpoint's retry-after is longer. */
-const MAX_PENDING_PAUSE = 60_000;
-/** A request includes messages that are due within this many milliseconds. */
-const EARLY = 5000;
 /** Maximum milliseconds of a wait for new messages. Others often follow soon, and are requested after it. */
 const SHORT_WAIT = 3000;
 /** Milliseconds of the longest wait that an endpoint can allow. It cuts waits to its own maximum. */
 const MAX_WAIT = 25_000;
 
 /**
- * Polls messages in shared requests: one request at a time, up to 20 messages each, the longest
- * overdue first. Each message has its own backoff, so a failing message does not delay the others.
- * With `waits`, the endpoint holds a request open until there is a result.
+ * Sends the requests that a schedule asks for: one at a time, up to 20 messages each, the longest
+ * overdue first. If nothing in a response can be used, all messages share one backoff. Otherwise a
+ * message that fails does not delay the others. With `waits`, the endpoint holds a request open until
+ * there is a result. `onEnd` is called after the results of a request.
  */
-export function createPoller(
-  client: Pick<MessageStatusClient, 'getMany'>,
+export function createPoller<K>(
+  getMany: MessageStatusClient['getMany'],
   waits: boolean,
-): Poller {
-  const polls = new Set<Poll>();
-  let request: { batch: Poll[]; wait: number; controller: AbortController } | undefined;
+  next: Next,
+  onResult: OnResult<K>,
+  onEnd?: () => void,
+): Poller<K> {
+  const entries = new Map<K, Entry>();
+  /** The request in flight: its messages, and for how long it waits. */
+  let asked = new Set<K>();
+  let controller: AbortController | undefined;
+  let wait = 0;
   let timeout: ReturnType<typeof setTimeout> | undefined;
   let timeoutAt = Infinity;
+  /** Of all messages: failures in a row, and the end of their backoff. */
+  let failures = 0;
+  let resumeAt = 0;
+  let isOffline = false;
 
-  const overdue = (early = 0) =>
-    [...polls].filter(({ due, failures }) => due <= now() + (failures ? 0 : early)).sort((a, b) => a.due - b.due);
+  /** The messages that are not in the request in flight, the longest overdue first. */
+  const schedule = (isShared: boolean) =>
+    [...entries]
+      .filter(([key]) => !asked.has(key))
+      .map(([key, entry]) => [Math.max(resumeAt, next(entry, now(), isShared)), key, entry] as const)
+      .sort(([a], [b]) => a - b);
+  const firstDue = () => schedule(false)[0]?.[0] ?? Infinity;
 
-  const cancel = (due: number) => {
-    request?.batch.forEach((poll) => (poll.due = due));
-    request?.controller.abort();
-    request = undefined;
+  const cancel = () => {
+    controller?.abort();
+    controller = undefined;
+    asked.clear();
   };
 
   const update = () => {
-    if (request) {
-      const { batch, wait } = request;
+    const due = globalThis.document?.hidden ? Infinity : firstDue();
+    if (controller) {
       // A long wait is canceled if another message is due.
-      if (wait <= SHORT_WAIT || overdue().every((poll) => batch.includes(poll))) return;
-      cancel(now());
+      if (wait <= SHORT_WAIT || due > now()) return;
+      cancel();
     }
-    const next = globalThis.document?.hidden ? Infinity : Math.min(...[...polls].map(({ due }) => due));
-    if (next < timeoutAt || next === Infinity) {
-      clearTimeout(timeout);
-      timeoutAt = next;
-      if (next < Infinity) timeout = setTimeout(start, Math.max(next - now(), GATHER));
-    }
+    if (due === timeoutAt) return;
+    clearTimeout(timeout);
+    timeoutAt = due;
+    if (due < Infinity) timeout = setTimeout(start, Math.max(due - now(), GATHER));
   };
 
   const start = async () => {
     timeoutAt = Infinity;
-    if (!overdue().length) return update();
-    const batch = overdue(EARLY).slice(0, BATCH_SIZE);
+    const begin = now();
+    const batch = schedule(true).filter(([due]) => due <= begin + 1).slice(0, BATCH_SIZE);
+    if (!batch.length) return update();
+    asked = new Set(batch.map(([, key]) => key));
+    const isNew = batch.some(([, , entry]) => begin - entry.added < SHORT_WAIT);
     // The wait ends when another message is due.
-    const limits = [...polls].filter((poll) => !batch.includes(poll)).map(({ due }) => due - now());
-    const isNew = batch.some(({ since = 0 }) => now() - since < SHORT_WAIT);
-    const wait = waits ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, ...limits)) : 0;
-    const current = { batch, wait, controller: new AbortController() };
-    request = current;
-    const messages = batch.map((poll) => {
-      poll.onRequest?.();
-      return poll.message;
+    wait = waits ? Math.max(0, Math.min(isNew ? SHORT_WAIT : MAX_WAIT, firstDue() - begin)) : 0;
+    const current = (controller = new AbortController());
+    const results = await getMany(batch.map(([, , entry]) => entry.message), { wait: wait / 1000, until: 'any', signal: current.signal })
+      .catch((): MessageStatusResult[] => []);
+    if (controller !== current) return;
+    const end = now();
+    const jitter = Math.random();
+    const retryAfter = 1000 * Math.max(0, ...results.map((result) => (result.problem ?? result).retryAfter ?? 0));
+    // If nothing in the response can be used, it is probably the same for the other messages.
+    failures = results.every(isFailure) ? failures + 1 : 0;
+    resumeAt = failures && end + Math.max(retryAfter, backoff(failures, jitter));
+    isOffline = results[0]?.problem?.problem === 'network-error';
+    batch.forEach(([, key, entry], i) => {
+      const result = results[i];
+      // It may have been removed in the meantime.
+      if (!result || !asked.has(key)) return;
+      const inARow = isFailure(result) ? entry.failures + 1 : 0;
+      const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(end - entry.added, jitter) : 0;
+      entries.set(key, { ...entry, asked: begin, failures: inARow, notBefore: end + Math.max(retryAfter, MIN_PAUSE, pause) });
+      onResult(key, result, entry, begin);
     });
-    const results = await client
-      .getMany(messages, { wait: wait / 1000, until: 'any', signal: current.controller.signal })
-      // An error of the token function is not retryable.
-      .catch((problem): MessageStatusResult[] => messages.map(({ messageId }) => ({ messageId, problem })));
-    if (request !== current) return;
-    // The request is over. With a wait of 0, `update` in `onResult` does not cancel it.
-    current.wait = 0;
-    const isEarly = results.some(({ status, problem }) => (problem ? !problem.retryable : status !== 'PENDING'));
-    batch.forEach((poll, i) => {
-      const result = results[i] as MessageStatusResult;
-      poll.due = now() + pause(poll, result, isEarly);
-      if (polls.has(poll)) poll.onResult(result);
-    });
-    request = undefined;
+    controller = undefined;
+    asked.clear();
+    onEnd?.();
     update();
   };
 
   /** The network is back. A request that is in flight may hang in a dead connection. */
-  const onOnline = () => {
-    const due = now() + MIN_PAUSE;
-    cancel(due);
-    for (const poll of polls) {
-      if (poll.isOffline) poll.due = Math.min(poll.due, due);
-    }
+  const online = () => {
+    if (isOffline || controller) resumeAt = now() + MIN_PAUSE;
+    cancel();
+    if (isOffline) for (const [key, entry] of entries) entries.set(key, { ...entry, asked: -Infinity, notBefore: 0 });
     update();
   };
 
   /** React Native and Node have neither `document` nor these events. */
   const listen = (method: 'addEventListener' | 'removeEventListener') => {
-    globalThis[method]?.('online', onOnline);
+    globalThis[method]?.('online', online);
     globalThis.document?.[method]?.('visibilitychange', update);
   };
 
   return {
-    add(poll, due) {
-      if (polls.has(poll)) return false;
-      if (!polls.size) listen('addEventListener');
-      poll.due = due;
-      poll.since = now();
-      polls.add(poll);
+    add(key, message, added) {
+      if (entries.has(key)) return;
+      if (!entries.size) listen('addEventListener');
+      entries.set(key, { message, added, asked: -Infinity, failures: 0, notBefore: added });
       update();
-      return true;
     },
-    remove(poll) {
-      if (polls.delete(poll) && !polls.size) listen('removeEventListener');
-      if (!request?.batch.some((poll) => polls.has(poll))) cancel(0);
+    remove(key) {
+      if (!entries.delete(key)) return;
+      if (!entries.size) listen('removeEventListener');
+      if (asked.delete(key) && !asked.size) cancel();
       update();
     },
     update,
+    online,
   };
-}
-
-/** Milliseconds until the next request for a message. */
-function pause(poll: Poll, result: MessageStatusResult, isEarly: boolean): number {
-  const { problem } = result;
-  const retryAfter = Math.min(MAX_RETRY_AFTER, 1000 * ((problem ?? result).retryAfter ?? 0));
-  poll.isOffline = problem?.status === 0;
-  poll.failures = problem ? (poll.failures ?? 0) + 1 : 0;
-  // The response came early because of another message, so its retry-after does not apply.
-  if (!problem && isEarly) return MIN_PAUSE;
-  const ms = problem
-    ? Math.min(MAX_PAUSE, MIN_PAUSE * 2 ** poll.failures)
-    // A message that is pending for long is not decided within seconds.
-    : Math.max(PENDING_PAUSE, Math.min(MAX_PENDING_PAUSE, (now() - (poll.since ?? 0)) / 10));
-  return Math.max(MIN_PAUSE, retryAfter, ms * (0.5 + Math.random() / 2));
 }

@@ -1,92 +1,78 @@
 import { cancellable } from './cancel.js';
 import type { Attempt, MessageStatusClientOptions } from './client.js';
 import { MessageStatusError } from './errors.js';
-import { parse, text } from './json.js';
+import { guard } from './guard.js';
+import { parse } from './json.js';
+import { createTokenSource, type Token } from './token.js';
 
-/** Milliseconds after which a connection is considered dead. Gateways respond within 30 s. */
-const NO_RESPONSE = 40_000;
+/** Milliseconds after which a connection is considered dead, without and with a wait. */
+const NO_RESPONSE = 15_000;
+const NO_RESPONSE_TO_WAIT = 40_000;
+/** Maximum seconds of a retry-after. Timers do not accept any. */
+const MAX_RETRY_AFTER = 3600;
 
 export interface EndpointResponse {
   json: unknown;
   retryAfter: number | undefined;
 }
 
-/** A `POST` of these items (JSON), or a `GET` without items. */
+/** A `POST` of these messages, or a `GET` without them. */
 export type SendRequest = (
-  query: Record<string, string>,
-  items: string[] | undefined,
+  query: Record<string, string | number | undefined>,
+  messages: object[] | undefined,
   signal: AbortSignal | undefined,
 ) => Promise<EndpointResponse>;
 
 /** HTTP requests with the user's token. A refused request is repeated once with another token. */
 export function createSendRequest(options: MessageStatusClientOptions): SendRequest {
-  const { token, onAttempt } = options;
   const base = `${options.url}`;
-  // Only to fail early. React Native's URL adds a slash to the end, so its result is not used.
-  new URL(base, globalThis.location?.href);
+  // Only to fail early. A server that renders the page may pass the path alone, as a page may.
+  const { href } = new URL(base, globalThis.location?.href ?? 'http://server');
+  const tokenFor = createTokenSource(options.token);
 
-  let refreshes = 0;
-  let isRefreshing = false;
-  let refresh: Promise<string> | undefined;
-
-  /** `refused` is the value of `refreshes` before the request that was refused, or undefined for a first request. */
-  const authorization = async (refused: number | undefined) => {
-    // One refresh serves all requests that were refused together.
-    if (refused === refreshes) {
-      refreshes++;
-      isRefreshing = true;
-      refresh = (async () => token({ refresh: true }))().finally(() => (isRefreshing = false));
-    }
-    const bearer = await (isRefreshing || refused !== undefined ? refresh : token({ refresh: false }));
-    // `fetch` would report a line break as a failure of the network.
-    if (!/^[\x21-\x7e]+$/.test(text(bearer) ?? '')) throw new TypeError('Not a bearer token');
-    return `Bearer ${bearer}`;
-  };
-
-  const receive = async (url: string, init: RequestInit, signal: AbortSignal, attempt: Attempt) => {
-    let retryAfter: number | undefined;
-    const receiveText = async (signal: AbortSignal) => {
-      // Browsers reject a call of `fetch` as a method of another object.
-      const fetch = options.fetch ?? globalThis.fetch;
-      const response = await fetch(url, { ...init, signal });
-      attempt.status = response.status;
-      const seconds = Number(response.headers.get('retry-after') ?? NaN);
-      if (seconds >= 0) retryAfter = seconds;
-      return response.text();
-    };
-    const body = await cancellable(signal, receiveText, NO_RESPONSE).catch((cause) => {
-      throw new MessageStatusError(0, { title: `${cause}` }, undefined, cause);
-    });
-    // Undefined: a gateway's own response, or one that was cut off.
-    const json = parse(body);
-    const { status = 0 } = attempt;
-    if (status !== 200 || json === undefined) throw new MessageStatusError(status, json, retryAfter);
-    return { json, retryAfter };
-  };
-
-  return (query, items, signal) => {
+  return (query, messages, signal) => cancellable(signal, async (signal) => {
     // React Native's URLSearchParams lacks most methods.
-    const search = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+    const search = Object.entries(query).flatMap(([name, value]) => value === undefined ? [] : `${name}=${encodeURIComponent(value)}`).join('&');
     const url = base + (search && (base.includes('?') ? '&' : '?') + search);
-    // Cancels the token function as well, which gets no signal.
-    return cancellable(signal, async (signal) => {
-      for (let refused: number | undefined; ; ) {
-        const before = refreshes;
-        const attempt: Attempt = { messages: items?.length ?? 1 };
-        try {
-          const headers = { authorization: await authorization(refused), ...(items && { 'content-type': 'application/json' }) };
-          const body = items ? `{"messages":[${items}]}` : null;
-          return await receive(url, { method: items ? 'POST' : 'GET', headers, body }, signal, attempt);
-        } catch (error) {
-          attempt.error = error;
-          // Gateways refuse a token with 401 or, after an authorizer, with 403.
-          const isRefused = error instanceof MessageStatusError && (error.status === 401 || error.problem === 'forbidden');
-          if (refused !== undefined || !isRefused) throw error;
-          refused = before;
-        } finally {
-          if (!signal.aborted) onAttempt?.(attempt);
-        }
+    for (let refused: Token | undefined; ; ) {
+      const attempt: Attempt = { messages: messages?.length ?? 1 };
+      try {
+        const token = await tokenFor(signal, refused);
+        const headers = { authorization: `Bearer ${token.bearer}`, ...(messages && { 'content-type': 'application/json' }) };
+        const body = messages ? JSON.stringify({ messages }) : null;
+        const receive = async (signal: AbortSignal) => {
+          // Browsers reject a call of `fetch` as a method of another object.
+          const fetch = options.fetch ?? globalThis.fetch;
+          const response = await fetch(url, { method: messages ? 'POST' : 'GET', headers, body, redirect: 'error', signal });
+          // React Native ignores the option and follows redirects.
+          if (response.url && place(response.url) !== place(href)) throw new TypeError('Redirected');
+          attempt.status = response.status;
+          return [response, await response.text()] as const;
+        };
+        const [response, text] = await cancellable(signal, receive, query.wait ? NO_RESPONSE_TO_WAIT : NO_RESPONSE).catch((cause) => {
+          throw MessageStatusError.of('network-error', 0, cause);
+        });
+        // It can also be a date.
+        const retryAfter = Math.min(MAX_RETRY_AFTER, parseFloat(response.headers.get('retry-after') ?? '')) || undefined;
+        // Undefined: a gateway's own response, or one that was cut off.
+        const json = parse(text);
+        if (response.status === 200 && json !== undefined) return { json, retryAfter };
+        const error = new MessageStatusError(response.status, json, retryAfter);
+        // Gateways refuse a token with 401 or, after an authorizer, with 403.
+        if (refused || (error.status !== 401 && error.problem !== 'forbidden')) throw error;
+        attempt.error = error;
+        refused = token;
+      } catch (error) {
+        attempt.error = error;
+        throw error;
+      } finally {
+        if (!signal.aborted) guard(() => options.onAttempt?.(attempt));
       }
-    });
-  };
+    }
+  });
+}
+
+/** The URL without its query. React Native's URL adds a slash to the end. */
+function place(url: string): string | undefined {
+  return url.split(/[?#]/)[0]?.replace(/\/$/, '').toLowerCase();
 }

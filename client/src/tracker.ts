@@ -1,241 +1,348 @@
-import type { Message, MessageStatusClient, MessageStatusResult } from './client.js';
-import { list, members, parse, text } from './json.js';
-import { answeredAsOf, merge, type MessageState, type MessageStatus } from './merge.js';
+import type { Message, MessageStatusClient } from './client.js';
+import { guard } from './guard.js';
+import { answeredAsOf, isGone, isPending, merge, outcome, type MessageState, type MessageStatus } from './merge.js';
 import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
-import { createPoller, now, type Poll, type Poller } from './poller.js';
-
-/** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
-export interface TrackerStorage {
-  getItem(key: string): string | null | Promise<string | null>;
-  setItem(key: string, value: string): unknown;
-}
+import { createPoller, now, type Next, type OnResult } from './poller.js';
+import { isFailure, lastKnown, LIFETIME, newLink, next, withCatchUp, withLive } from './schedule.js';
+import { createStore, isSame, mergeSnapshots, type Snapshot, type Stored, type TrackerStorage } from './storage.js';
 
 export interface MessageTrackerOptions {
   client: Pick<MessageStatusClient, 'getMany'>;
-  /** Makes the tracker survive a reload. It must belong to one user. */
-  storage?: TrackerStorage | undefined;
-  /** Called with each state that changed. */
+  /** Any text that names the signed-in user, best the ARN. What is stored belongs to this user. */
+  user: string;
+  /**
+   * Makes the tracker survive a reload. A function is called by the tracker and may throw, as
+   * `() => localStorage` does on a server and where the browser forbids storage.
+   */
+  storage?: TrackerStorage | (() => TrackerStorage | undefined) | undefined;
+  /** Called with each state that changed. What is stored when the tracker is created is not a change. */
   onChange?: ((state: MessageState) => void) | undefined;
 }
 
-/** The key in the storage. */
-const KEY = 'chime-message-status';
-/** Maximum number of messages with a result in the storage. */
-const MAX_STORED = 200;
-/** Maximum number of messages that are remembered in case they are tracked later. */
-const MAX_UNTRACKED = 500;
-/** Milliseconds over which requests are spread when the WebSocket is lost or back. */
-const JITTER = 3000;
-/** Milliseconds after which most flows have decided. */
-const FIRST = 600;
-/** Milliseconds after which a live WebSocket should have reported a result. */
-const GRACE = 3000;
-/** Maximum milliseconds between two requests for a message, with a WebSocket and without. */
-const MAX_PAUSE_LIVE = 300_000;
-const MAX_PAUSE = 60_000;
-
-interface Entry {
-  readonly poll: Poll;
-  state?: MessageState | undefined;
-  /** Chime has reported a status of it. If Chime then does not find it, it is gone. */
-  isConfirmed: boolean;
-  /** It was pending while the WebSocket was live, so the WebSocket should report the result. */
-  isWatched: boolean;
-  /** When to request it again at the earliest, however often the WebSocket is lost. */
-  earliest: number;
-  /** The state when the request was made. */
-  requested?: MessageState | undefined;
-  /** The WebSocket connection that reported the last update. */
-  connection?: number | undefined;
+export interface TrackOptions {
+  /** The response is that of UpdateChannelMessage, so its status is that of the edit. */
+  edit?: boolean | undefined;
 }
 
-/** Tracks the status of messages: from the WebSocket, and from the endpoint when the WebSocket missed it. */
+/** Maximum number of messages of others that are remembered in case they turn out to be the user's. */
+const MAX_EARLY = 500;
+/** Milliseconds by which an event about an edit can arrive before the response to the edit. */
+const OVERTAKES = 5000;
+
+type Facts = Pick<Stored, 'confirmed' | 'rechecked'>;
+const RECHECKED: Facts = { rechecked: true };
+const CONFIRMED: Facts = { confirmed: true };
+
+/**
+ * Tracks the status of messages: from the WebSocket, and from the endpoint when the WebSocket missed
+ * it. Its methods need no `this`.
+ */
 export class MessageTracker {
-  readonly #storage: TrackerStorage | undefined;
-  readonly #poller: Poller;
-  readonly #listeners = new Set<(state: MessageState) => void>();
-  readonly #entries = new Map<string, Entry>();
-  /** Results can arrive over the WebSocket before the response to SendChannelMessage. */
-  readonly #untracked = new Map<string, MessageState>();
-  /** A live WebSocket reports results without requests. */
-  #isLive = false;
-  #connection = 0;
-  #isLoading = false;
-  #isStopped = false;
-
-  constructor({ client, storage, onChange }: MessageTrackerOptions) {
-    this.#storage = storage;
-    // Requests without a wait cost less Lambda time, and the pauses depend on whether the WebSocket is live.
-    this.#poller = createPoller(client, false);
-    if (onChange) this.#listeners.add(onChange);
-    this.#load();
-  }
-
   /** For `addObserver` of a session of amazon-chime-sdk-js. */
-  readonly observer = {
-    messagingSessionDidStartConnecting: (): void => this.#setLive(false),
-    messagingSessionDidStop: (): void => this.#setLive(false),
-    messagingSessionDidStart: (): void => {
-      this.#connection++;
-      this.#setLive(true);
-    },
-    messagingSessionDidReceiveMessage: (event: WebSocketMessage): void => {
-      this.#isLive = true;
-      this.#read(read(event), false, this.#connection);
-    },
+  readonly observer: {
+    messagingSessionDidStartConnecting(): void;
+    messagingSessionDidStart(): void;
+    messagingSessionDidStop(): void;
+    messagingSessionDidReceiveMessage(event: WebSocketMessage): void;
   };
-
   /**
    * Tracks a message that the user sent: the message itself, or the response of SendChannelMessage.
-   * Other responses of Chime and of the endpoint are accepted too.
+   * With `edit`, the response of UpdateChannelMessage. Other responses of Chime and of the endpoint
+   * are accepted too; in lists, the messages of others only update what is tracked.
    */
-  track(message: Message | MessageStatus | ChimeResponse): void {
-    this.#read(read(message), true);
-  }
-
+  readonly track: (message: Message | MessageStatus | ChimeResponse, options?: TrackOptions) => void;
+  /** Forgets a message, in all tabs. Events do not bring it back, `track` does. */
+  readonly untrack: (messageId: string) => void;
   /** The state of a tracked message. It is the same object until it changes. */
-  readonly get = (messageId: string): MessageState | undefined => this.#entries.get(messageId)?.state;
-
+  readonly get: (messageId: string) => MessageState | undefined;
+  /** The states of all tracked messages. It is the same array until one changes. */
+  readonly getAll: () => readonly MessageState[];
   /** Calls the listener with each state that changes, until the returned function is called. */
-  readonly subscribe = (listener: (state: MessageState) => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  };
+  readonly subscribe: (listener: (state: MessageState) => void) => () => void;
+  /** Requests the status of all pending messages now. A running backoff or retry-after comes first. */
+  readonly check: () => void;
+  /** For React Native's AppState: false pauses the requests. */
+  readonly setActive: (isActive: boolean) => void;
+  /** For React Native's NetInfo: false pauses the requests, true repeats those that failed. */
+  readonly setOnline: (isOnline: boolean) => void;
+  /** Ends all requests and ignores events. What is known and stored stays. */
+  readonly stop: () => void;
+  /** Continues after `stop` or `clear`. A new tracker has started. */
+  readonly start: () => void;
+  /** For a logout: stops, and forgets all messages, also in the storage and in other tabs. */
+  readonly clear: () => void;
 
-  /** Ends all requests. What is stored stays. */
-  stop(): void {
-    this.#isStopped = true;
-    for (const { poll } of this.#entries.values()) this.#poller.remove(poll);
-  }
+  constructor({ client, user, storage, onChange }: MessageTrackerOptions) {
+    const listeners = new Set<(state: MessageState) => void>();
+    /** What this tracker and the storage know. */
+    let known: Snapshot = new Map();
+    /** Something is to be stored. */
+    let isDirty = false;
+    /** What was reported to listeners. */
+    let shown = new Map<string, MessageState>();
+    let all: MessageState[] | undefined;
+    /** Results can arrive over the WebSocket before the response to SendChannelMessage. */
+    const early = new Map<string, MessageState>();
+    /** Edits that this connection reported: when an event announced one whose response is still to come, or 0. */
+    const edits = new Map<string, number>();
 
-  #setLive(isLive: boolean): void {
-    // While the WebSocket is down, further attempts to connect change nothing.
-    if (!isLive && !this.#isLive) return;
-    this.#isLive = isLive;
-    for (const entry of this.#entries.values()) {
-      // Many users lose their WebSockets together.
-      const due = Math.max(now() + JITTER * Math.random(), entry.earliest);
-      entry.poll.due = isLive ? due : Math.min(due, entry.poll.due);
-      entry.isWatched = false;
-    }
-    this.#poller.update();
-  }
+    let link = newLink;
+    /** How often the WebSocket has started. */
+    let starts = 0;
+    /** Messages that are gone and are requested once more, after a start of the WebSocket or of the page. */
+    const again = new Set<string>();
+    let isLoaded = false;
+    /** Since when a message is pending. Of a message that was stored, only the wall clock knows that. */
+    const pendingSince = new Map<string, number>();
+    /** The last catch-up of a message after a reconnect. */
+    const caughtUp = new Map<string, number>();
+    /** What was known when the last request was made. */
+    let requested: Snapshot = new Map();
+    let isRunning = false;
+    let isActive = true;
+    let isOnline = true;
 
-  /** `connection` is the WebSocket that reported this. */
-  #read(readings: Reading[], isTracked: boolean, connection?: number): void {
-    for (const { state, message, isConfirmed, isOwn } of readings) {
-      const { messageId, update } = state;
-      let entry = this.#entries.get(messageId);
-      if (!entry && message && (isTracked || isOwn)) {
-        entry = this.#add(message);
-        const earlier = this.#untracked.get(messageId);
-        if (earlier) this.#set(entry, earlier);
+    /** A clock that is never the same twice, so that what happens in one millisecond keeps its order. */
+    let time = -Infinity;
+    const tick = () => (time = Math.max(now(), time + 0.001));
+
+    // What is known
+
+    /** Returns whether the state has changed. */
+    const set = (message: Message, news: MessageState, facts: Facts, base?: MessageState, problem?: string): boolean => {
+      const { messageId } = message;
+      const before = known.get(messageId);
+      const old = before?.state;
+      const merged = merge(base, news);
+      const state = { ...merged, ...(problem && isPending(merged) && { problem }) };
+      const isNew = !isSame(state, old);
+      // Later than what is stored of it, also within a millisecond.
+      const seen = Math.max(Date.now(), (before?.seen ?? 0) + (isNew ? 1 : 0));
+      const isEdit = old && isPending(state) && !isPending(old) && !isGone(old);
+      if (!old || isEdit) pendingSince.set(messageId, tick());
+      const since = old && !isEdit ? before.since : Math.max(seen, 1 + Math.max(before?.since ?? 0, known.get('')?.since ?? 0));
+      const stored = { ...(old && before), ...facts, message, state: old && !isNew ? old : state, since, seen };
+      isDirty ||= !isSame({ ...before, seen }, stored);
+      known.set(messageId, stored);
+      return isNew;
+    };
+
+    const learn = ({ state, message, isConfirmed, isSenders, sender }: Reading, isLater = false) => {
+      const { messageId } = state;
+      const before = known.get(messageId);
+      const remembered = early.get(messageId);
+      const facts = isConfirmed ? CONFIRMED : {};
+      if (before?.state) {
+        const { update, problem, ...rest } = before.state;
+        set(before.message, state, facts, isLater ? rest : before.state, problem);
+      } else if (message && !state.deleted && (isSenders || sender === user)) {
+        early.delete(messageId);
+        set(message, state, facts, remembered);
+      } else {
+        early.set(messageId, merge(remembered, state));
+        const [oldest] = early.keys();
+        if (oldest && early.size > MAX_EARLY) early.delete(oldest);
       }
-      if (!entry) {
-        this.#untracked.set(messageId, merge(this.#untracked.get(messageId), state));
-        const [oldest] = this.#untracked.keys();
-        if (oldest && this.#untracked.size > MAX_UNTRACKED) this.#untracked.delete(oldest);
-        continue;
-      }
-      entry.isConfirmed ||= isConfirmed;
-      const { update: known, ...rest } = entry.state ?? state;
-      // A pending update can have the date of the version before it. Then the order of arrival decides.
-      const isLater = update && connection && connection === entry.connection && update.at === known?.at;
-      if (update) entry.connection = connection;
-      this.#set(entry, merge(isLater ? rest : entry.state, state));
-    }
-  }
+    };
 
-  #add(message: Message): Entry {
-    const entry: Entry = {
-      isConfirmed: false,
-      isWatched: false,
-      earliest: 0,
-      poll: {
-        message,
-        due: Infinity,
-        onRequest: () => (entry.requested = entry.state),
-        onResult: (result) => this.#onResult(entry, result),
+    const forget = (messageId: string, since = 0) => {
+      const at = Math.max(Date.now(), since);
+      known.set(messageId, { message: { channelArn: '', messageId }, since: at, seen: at });
+      store(true);
+    };
+
+    /** Requests what is pending, and reports what has changed. */
+    const show = () => {
+      const before = shown;
+      const changed: MessageState[] = [];
+      shown = new Map();
+      for (const [id, { state, message, since }] of known) {
+        if (!state) continue;
+        shown.set(id, state);
+        if (before.get(id) !== state) changed.push(state);
+        if (isRunning && (isPending(state) || again.has(id))) {
+          poller.add(id, message, pendingSince.get(id) ?? now() - Math.max(1, Date.now() - since));
+        } else poller.remove(id);
+      }
+      for (const [id, state] of before) {
+        if (shown.has(id)) continue;
+        poller.remove(id);
+        for (const facts of [caughtUp, edits, again, pendingSince]) facts.delete(id);
+        changed.push(state);
+      }
+      if (changed.length) all = undefined;
+      for (const state of changed) for (const listener of [...listeners]) guard(() => listener(state));
+      poller.update();
+    };
+
+    /** To be called after each change: writes once, then shows it. */
+    const commit = () => {
+      if (isDirty) {
+        isDirty = false;
+        store(true);
+      }
+      show();
+    };
+
+    // The WebSocket
+
+    const setLive = (isLive: boolean) => {
+      link = withLive(link, isLive, tick(), Math.random());
+      poller.update();
+    };
+
+    const catchUp = () => {
+      link = withCatchUp(link, tick(), Math.random());
+      recheck();
+    };
+
+    const recheck = () => {
+      for (const [id, { state, rechecked }] of known) if (state && isGone(state) && !rechecked) again.add(id);
+    };
+
+    const onEvent = (reading: Reading) => {
+      const { messageId, update } = reading.state;
+      const before = known.get(messageId);
+      // It was untracked.
+      if (before && !before.state) return;
+      const last = before?.state?.update;
+      // A pending edit can have the date of the version before it. Then the order of arrival decides.
+      const isLater = update?.at === last?.at && edits.has(messageId);
+      if (update) {
+        const isNew = last?.status !== 'PENDING' && update.at > (last?.at ?? -1);
+        edits.set(messageId, isNew ? tick() : edits.get(messageId) ?? 0);
+      }
+      learn(reading, isLater);
+    };
+
+    /** The response to an edit has no date, so the edit is taken to be right after the last one. */
+    const onEdit = (reading: Reading) => {
+      const { messageId } = reading.state;
+      const announced = edits.get(messageId);
+      if (announced && link.isLive && now() - announced < OVERTAKES) {
+        // An event about this edit arrived before the response.
+        edits.set(messageId, 0);
+        return;
+      }
+      const last = known.get(messageId)?.state?.update;
+      learn({ ...reading, state: { messageId, status: 'SENT', update: { ...outcome(reading.state), at: last ? last.at + 1 : 0 } } });
+    };
+
+    // Requests
+
+    const getMany: MessageStatusClient['getMany'] = (messages, options) => {
+      requested = new Map(known);
+      return client.getMany(messages, options);
+    };
+
+    const nextOf: Next = (entry, at, isShared) => {
+      const { messageId } = entry.message;
+      const { since = 0, state } = known.get(messageId) ?? {};
+      if (!isActive || !isOnline || Date.now() - since >= LIFETIME) return Infinity;
+      return next(entry, link, at, isShared, state?.problem, caughtUp.get(messageId));
+    };
+
+    const onResult: OnResult<string> = (id, { problem, ...result }, entry, start) => {
+      const { message, state } = known.get(id) ?? {};
+      if (!message || !state) return;
+      const knownAt = lastKnown(entry);
+      if (starts > 1 && knownAt < link.started && start >= link.catchUpAt && !isFailure({ problem })) caughtUp.set(id, start);
+      // Chime had it: Chime reported a status, the endpoint knows, or an edit of it is pending.
+      const isGoneNow = problem?.problem === 'message-gone' ||
+        (problem?.problem === 'message-not-found' && (known.get(id)?.confirmed || state.status === 'SENT'));
+      if (problem && !isGoneNow) return void set(message, state, {}, state, problem.problem);
+      const response = problem ? { messageId: id, status: 'GONE' } : result as MessageStatus;
+      const news = answeredAsOf(requested.get(id)?.state, response);
+      const isNew = set(message, news, { ...(!problem && CONFIRMED), ...(again.delete(id) && RECHECKED) }, state);
+      // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
+      if (isNew && link.isLive && knownAt > link.since) setLive(false);
+    };
+
+    // Requests without a wait cost less Lambda time, and the pauses depend on whether the WebSocket is live.
+    const poller = createPoller<string>(getMany, false, nextOf, onResult, commit);
+
+    // The storage
+
+    const key = `chime-message-status:${encodeURIComponent(user)}`;
+    // Without a user, what is stored could reach the next one.
+    const exchange = (stored: Snapshot) => {
+      known = mergeSnapshots(known, stored);
+      if (!isLoaded) recheck();
+      isLoaded = true;
+      return known;
+    };
+    const store = createStore(user ? storage : undefined, key, exchange, show);
+
+    /** Another tab has written. */
+    const onStorage = (event: Event) => {
+      const { key: changed, newValue } = event as StorageEvent;
+      if (changed === key && newValue) store(true);
+    };
+
+    const run = (value: boolean) => {
+      isRunning = value;
+      globalThis[value ? 'addEventListener' : 'removeEventListener']?.('storage', onStorage);
+      show();
+    };
+
+    this.observer = {
+      messagingSessionDidStartConnecting: () => setLive(false),
+      messagingSessionDidStop: () => setLive(false),
+      messagingSessionDidStart: () => {
+        starts++;
+        edits.clear();
+        setLive(true);
+        catchUp();
+        show();
+      },
+      messagingSessionDidReceiveMessage: (event) => {
+        setLive(true);
+        if (!isRunning) return;
+        read(event).forEach(onEvent);
+        commit();
       },
     };
-    this.#entries.set(message.messageId, entry);
-    return entry;
-  }
-
-  #onResult(entry: Entry, { problem, ...result }: MessageStatusResult): void {
-    const { state, poll } = entry;
-    // The poller has set the next attempt.
-    if (problem?.retryable || !state) return;
-    let news: MessageState | undefined;
-    if (!problem) {
-      entry.isConfirmed = true;
-      news = merge(state, answeredAsOf(entry.requested, result as MessageStatus));
-    } else if (problem.problem === 'message-gone' || (problem.problem === 'message-not-found' && entry.isConfirmed)) {
-      news = merge(state, { messageId: state.messageId, status: 'GONE' });
-    }
-    const { isWatched } = entry;
-    // The longer it is pending already, the less likely is a result within the next seconds.
-    const age = now() - (poll.since ?? 0);
-    entry.earliest = now() + Math.min(MAX_PAUSE, age / 2);
-    entry.isWatched = this.#isLive;
-    poll.due = this.#isLive || problem
-      ? now() + Math.min(MAX_PAUSE_LIVE, Math.max(GRACE, age))
-      : Math.max(poll.due, entry.earliest);
-    // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
-    if (news && this.#set(entry, news) && isWatched) this.#setLive(false);
-  }
-
-  #set(entry: Entry, state: MessageState): boolean {
-    if (JSON.stringify(state) === JSON.stringify(entry.state)) return false;
-    entry.state = state;
-    if (!isPending(entry)) this.#poller.remove(entry.poll);
-    else if (!this.#isStopped && this.#poller.add(entry.poll, now() + (this.#isLive ? GRACE : FIRST))) {
-      entry.isWatched = this.#isLive;
-    }
-    this.#save();
-    for (const listener of this.#listeners) {
-      try {
-        listener(state);
-      } catch (error) {
-        // The session that calls the observer must not fail.
-        (globalThis.reportError ?? console.error)(error);
-      }
-    }
-    return true;
-  }
-
-  #save(): void {
-    if (this.#isLoading) return;
-    const entries = [...this.#entries.values()];
-    let surplus = entries.filter((entry) => !isPending(entry)).length - MAX_STORED;
-    const stored = entries.filter((entry) => isPending(entry) || surplus-- <= 0);
-    const items = stored.map(({ poll: { message }, state, isConfirmed }) => ({ message, state, isConfirmed }));
-    // If the storage is full or forbidden, a reload loses the state.
-    (async () => this.#storage?.setItem(KEY, JSON.stringify(items)))().catch(() => {});
-  }
-
-  #load(): void {
-    const restore = (json: unknown) => {
-      this.#isLoading = false;
-      this.#read(list(parse(`${json}`)).filter(isReading), true);
+    this.track = (message, { edit } = {}) => {
+      for (const reading of read(message)) (edit && reading.isSenders ? onEdit : learn)(reading);
+      commit();
     };
-    try {
-      const json = this.#storage?.getItem(KEY);
-      // React Native's storage is asynchronous.
-      this.#isLoading = json instanceof Object;
-      if (json instanceof Object) json.then(restore, restore).then(() => this.#save());
-      else restore(json);
-    } catch {
-      // The browser forbids storage.
-    }
+    this.untrack = (messageId) => forget(messageId, known.get(messageId)?.since);
+    this.get = (messageId) => shown.get(messageId);
+    this.getAll = () => (all ??= [...shown.values()]);
+    this.subscribe = (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    };
+    this.check = () => {
+      link = { ...link, checked: tick() };
+      poller.update();
+    };
+    this.setActive = (value) => {
+      isActive = value;
+      poller.update();
+    };
+    this.setOnline = (value) => {
+      const isBack = value && !isOnline;
+      isOnline = value;
+      if (isBack) poller.online();
+      poller.update();
+    };
+    this.stop = () => run(false);
+    this.start = () => {
+      if (isRunning) return;
+      catchUp();
+      store(true);
+      run(true);
+    };
+    this.clear = () => {
+      run(false);
+      early.clear();
+      forget('', Math.max(0, ...[...known.values()].map(({ since }) => since)));
+    };
+
+    store(false);
+    run(true);
+    // What was stored is not a change.
+    if (onChange) listeners.add(onChange);
   }
-}
-
-function isPending({ state }: Entry): boolean {
-  return state?.status === 'PENDING' || state?.update?.status === 'PENDING';
-}
-
-function isReading(item: unknown): item is Reading {
-  const { messageId, status } = members(members(item).state);
-  return !!(text(messageId) && text(status));
 }

@@ -80,6 +80,7 @@ export const tracker: StartApp = (world): App => {
   const client = new MessageStatusClient({ url: 'https://api.example/message-status', token: () => 't', fetch: world.fetch });
   const tracker = new MessageTracker({
     client,
+    user: 'u',
     storage: {
       getItem: (key) => world.storage.get(key) ?? null,
       setItem: (key, value) => world.storage.set(key, value),
@@ -92,7 +93,7 @@ export const tracker: StartApp = (world): App => {
     onConnected: () => tracker.observer.messagingSessionDidStart(),
     onDisconnected: () => tracker.observer.messagingSessionDidStartConnecting(),
     onHistory: (history) => {
-      const ChannelMessages = history.map(({ messageId, status }) => ({ MessageId: messageId, Status: { Value: status } }));
+      const ChannelMessages = history.map(({ messageId, status }) => ({ MessageId: messageId, Status: { Value: status }, Sender: { Arn: 'u' } }));
       tracker.track({ ChannelArn: history[0]?.channelArn, ChannelMessages });
     },
     stop: () => tracker.stop(),

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, before, beforeEach, test } from 'node:test';
+import { createRequire } from 'node:module';
+import { after, before, beforeEach, mock, test } from 'node:test';
 import { MessageStatusClient, MessageStatusError, type Attempt, type Message } from 'chime-message-status-client';
 import { message, messages } from '../support/endpoint.js';
 
@@ -74,7 +75,7 @@ test('a url with a query keeps it', async () => {
   assert.deepEqual(Object.fromEntries(requests[0]?.url.searchParams ?? []), { stage: 'a', ...message });
 });
 
-test('a page may pass only the path of the endpoint; elsewhere that fails at once', async () => {
+test('a page may pass only the path of the endpoint, and so may the server that renders it', async () => {
   Object.defineProperty(globalThis, 'location', { value: new URL(url), configurable: true });
   const fetched: string[] = [];
   const fetch: typeof globalThis.fetch = async (input) => {
@@ -84,7 +85,8 @@ test('a page may pass only the path of the endpoint; elsewhere that fails at onc
   await new MessageStatusClient({ url: '/message-status', token: () => 't', fetch }).get(message);
   Reflect.deleteProperty(globalThis, 'location');
   assert.ok(fetched[0]?.startsWith('/message-status?channelArn='));
-  assert.throws(() => new MessageStatusClient({ url: '/message-status', token: () => 't' }), TypeError);
+  new MessageStatusClient({ url: '/message-status', token: () => 't' });
+  assert.throws(() => new MessageStatusClient({ url: 'https://', token: () => 't' }), TypeError);
 });
 
 test('the token is requested for every request, and once more after a 401', async () => {
@@ -143,18 +145,25 @@ test('one refresh serves all requests that were refused together', async () => {
   assert.equal(refreshes, 1);
 });
 
-test('what the token function throws is rethrown unchanged', async () => {
-  const gone = new TypeError('logged out');
-  for (const token of [() => { throw gone; }, async () => { throw gone; }]) {
-    await assert.rejects(client(token).get(message), (error) => error === gone);
-    await assert.rejects(client(token).getMany([message]), (error) => error === gone);
+test('a token function that throws or rejects with anything at all is a token-error with the cause', async () => {
+  const thrown = [new TypeError('logged out'), 'logged out', 0, null, undefined, Symbol('no'), Object.create(null), { message: 5 }];
+  for (const cause of thrown) {
+    for (const token of [() => { throw cause; }, async () => { throw cause; }]) {
+      const error = await failure(client(token).get(message));
+      assert.deepEqual([error.problem, error.status, error.retryable], ['token-error', 0, false]);
+      assert.equal(error.cause, cause);
+      const [first, second] = await client(token).getMany(messages(2));
+      assert.deepEqual([first?.problem?.problem, second?.problem?.problem], ['token-error', 'token-error']);
+    }
   }
   assert.equal(requests.length, 0);
 });
 
-test('a token that cannot be in a header is an error of the app', async () => {
-  for (const token of ['a\nb', '', 'a b', 'tökén', undefined, null, 1]) {
-    await assert.rejects(client(() => token as string).get(message), TypeError, `${token}`);
+test('what is not a bearer token is a token-error whose cause says what to return', async () => {
+  for (const token of ['a\nb', '', 'a b', 'Bearer abc', 'tökén', undefined, null, 1, { jwtToken: 'abc' }]) {
+    const error = await failure(client(() => token as string).get(message));
+    assert.equal(error.problem, 'token-error', `${token}`);
+    assert.match(`${error.cause}`, /without "Bearer ".*\.toString\(\)/);
   }
   assert.equal(requests.length, 0);
 });
@@ -257,12 +266,49 @@ test('onAttempt gets each attempt', async () => {
   );
 });
 
-test('onAttempt gets what the token function throws', async () => {
+test('onAttempt gets the error of the token function', async () => {
   const attempts: Attempt[] = [];
-  const gone = new Error('logged out');
-  const observed = new MessageStatusClient({ url, token: () => { throw gone; }, onAttempt: (attempt) => attempts.push(attempt) });
-  await assert.rejects(observed.get(message));
-  assert.deepEqual(attempts, [{ messages: 1, error: gone }]);
+  const observed = new MessageStatusClient({ url, token: () => { throw new Error('logged out'); }, onAttempt: (attempt) => attempts.push(attempt) });
+  const error = await failure(observed.get(message));
+  assert.deepEqual(attempts, [{ messages: 1, error }]);
+});
+
+test('an onAttempt that throws or rejects is reported and changes nothing', async () => {
+  const report = mock.method(console, 'error', () => {});
+  respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
+  for (const onAttempt of [() => { throw new Error('a bug'); }, async () => { throw new Error('a bug'); }]) {
+    const observed = new MessageStatusClient({ url, token: () => 't', onAttempt });
+    assert.equal((await observed.get(message)).status, 'SENT');
+  }
+  assert.equal(report.mock.callCount(), 2);
+  report.mock.restore();
+});
+
+test('redirects are refused, also by a fetch that follows them', async () => {
+  respond = ({ url }, response) => url.pathname.startsWith('/login')
+    ? json(response, 200, { messageId: 'm1', status: 'SENT' })
+    : response.writeHead(302, { location: '/login' }).end();
+  const followed: typeof fetch = (input, init) => fetch(input, { ...init, redirect: 'follow' });
+  for (const option of [undefined, followed]) {
+    const client = new MessageStatusClient({ url, token: () => 't', fetch: option });
+    assert.equal((await failure(client.get(message))).problem, 'network-error');
+  }
+  respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
+  const odd = url.replace('http://127.0.0.1', 'HTTP://127.0.0.1') + '/';
+  assert.equal((await new MessageStatusClient({ url: odd, token: () => 't', fetch: followed }).get(message)).status, 'SENT');
+});
+
+test('MessageStatusError.is is true for an error of another copy of the package', async () => {
+  const { MessageStatusError: Other } = createRequire(import.meta.url)('chime-message-status-client') as typeof import('chime-message-status-client');
+  const error = new Other(429);
+  assert.ok(!(error instanceof MessageStatusError) && MessageStatusError.is(error) && Other.is(error));
+  for (const other of [undefined, null, 'x', new Error('x'), {}]) assert.equal(MessageStatusError.is(other), false);
+});
+
+test('methods need no this, so a proxy such as that of Vue does not break them', async () => {
+  respond = (_, response) => json(response, 200, { messageId: 'm1', status: 'SENT' });
+  const { get } = new Proxy(client(), {});
+  assert.equal((await get(message)).status, 'SENT');
 });
 
 test('getMany: twenty messages per request, results in order', async () => {

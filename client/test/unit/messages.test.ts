@@ -12,20 +12,23 @@ test('dates keep their milliseconds: a Date of the AWS SDK, an ISO string, secon
   }
 });
 
-test('a message that was redacted or deleted was sent', () => {
-  for (const change of ['REDACT', 'DELETE']) {
-    for (const [prefix, status] of [['', 'SENT'], ['PENDING_', 'PENDING'], ['FAILED_', 'FAILED'], ['DENIED_', 'DENIED']] as const) {
-      const state = messageFromWebSocket({ type: `${prefix}${change}_CHANNEL_MESSAGE`, payload: '{"MessageId":"m1"}' });
-      assert.deepEqual(state, { messageId: 'm1', status: 'SENT', update: { status, at: 0 } });
-    }
+test('a redaction implies that the message was sent, a deletion implies nothing', () => {
+  const stateOf = (type: string) => messageFromWebSocket({ type: `${type}_CHANNEL_MESSAGE`, payload: '{"MessageId":"m1"}' });
+  assert.deepEqual(stateOf('REDACT'), { messageId: 'm1', status: 'SENT', redacted: true });
+  assert.deepEqual(stateOf('DELETE'), { messageId: 'm1', status: 'PENDING', deleted: true });
+  for (const prefix of ['PENDING_', 'FAILED_', 'DENIED_']) {
+    assert.deepEqual(stateOf(`${prefix}REDACT`), { messageId: 'm1', status: 'SENT' });
+    assert.equal(stateOf(`${prefix}DELETE`), undefined);
   }
 });
 
-test('the text of a stored message is that of its last edit', () => {
-  const tracker = new MessageTracker({ client: { getMany: async () => [] } });
-  const ChannelMessage = { ChannelArn: 'c', MessageId: 'm1', LastUpdatedTimestamp: new Date(at) };
+test('a stored message: the text is that of the last edit, and it may be redacted', () => {
+  const tracker = new MessageTracker({ user: 'u', client: { getMany: async () => [] } });
+  const ChannelMessage = { ChannelArn: 'c', MessageId: 'm1', LastUpdatedTimestamp: new Date(at), Sender: { Arn: 'u' } };
   tracker.track({ ChannelMessage });
   assert.deepEqual(tracker.get('m1'), { messageId: 'm1', status: 'SENT' });
   tracker.track({ ChannelMessage: { ...ChannelMessage, LastEditedTimestamp: new Date(at) } });
   assert.deepEqual(tracker.get('m1')?.update, { status: 'SENT', at });
+  tracker.track({ ChannelMessage: { ...ChannelMessage, Redacted: true } });
+  assert.equal(tracker.get('m1')?.redacted, true);
 });

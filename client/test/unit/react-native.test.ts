@@ -60,7 +60,7 @@ test('React Native: get, waitForResult and the tracker with an asynchronous stor
     setItem: async (key: string, value: string) => void stored.set(key, value),
   };
   const status = await new Promise<string>((resolve) => {
-    const tracker = new MessageTracker({ client, storage, onChange: ({ status }) => status === 'PENDING' || resolve(status) });
+    const tracker = new MessageTracker({ user: 'u', client, storage, onChange: ({ status }) => status === 'PENDING' || resolve(status) });
     tracker.track(message);
   });
   assert.equal(status, 'SENT');

@@ -12,6 +12,9 @@ export class App {
   #messages = new Map();
   #session = new Session(() => this.#websocketUrl());
   #tracker;
+  #requests = 0;
+  /** The user's own texts. The tracker stores only statuses. */
+  #texts = new Map();
 
   /**
    * `settings` returns the promise of the page's settings. `name` is the user's name.
@@ -29,9 +32,13 @@ export class App {
     const client = new MessageStatusClient({
       url: `${gateway}/message-status`,
       token: async () => (await this.#user()).token,
+      onAttempt: () => (this.#requests += 1),
     });
-    this.#tracker = new MessageTracker({ client, onChange: (state) => this.#changed(state.messageId) });
     const { arn } = await this.#user();
+    const storage = () => sessionStorage;
+    this.#tracker = new MessageTracker({ client, user: arn, storage, onChange: (state) => this.#changed(state.messageId) });
+    this.#texts = new Map(JSON.parse(sessionStorage.getItem(`texts of ${arn}`) ?? '[]'));
+    for (const { messageId } of this.#tracker.getAll()) this.#message(messageId, this.#texts.get(messageId) ?? '…', arn, true);
     // The page observes first, so it knows a message's text when the tracker reports its state.
     this.#session.addObserver({
       messagingSessionDidStartConnecting: () => this.#on.connection('connecting'),
@@ -57,7 +64,12 @@ export class App {
     const { channelArn } = await this.#settings();
     const { arn } = await this.#user();
     const messageId = await this.#post(`/send?${new URLSearchParams(flow)}`, text);
-    this.#message(messageId, text, arn, true);
+    const { afterMs } = flow;
+    const message = this.#message(messageId, text, arn, true);
+    message.requests = this.#requests;
+    if (flow.outcome !== 'PENDING') message.decidedAt = performance.now() + afterMs;
+    this.#texts.set(messageId, text);
+    sessionStorage.setItem(`texts of ${arn}`, JSON.stringify([...this.#texts].slice(-100)));
     // Chime has accepted the message, so it is pending.
     this.#tracker.track({ ChannelArn: channelArn, MessageId: messageId, Status: { Value: 'PENDING' } });
   }
@@ -92,7 +104,11 @@ export class App {
   #changed(messageId) {
     const message = this.#messages.get(messageId);
     if (!message) return;
-    message.tracked = this.#tracker.get(messageId);
+    message.tracked = this.#tracker.get(messageId) ?? message.tracked;
+    if (!message.known && message.decidedAt !== undefined && message.tracked.status !== 'PENDING') {
+      const seconds = Math.max(0, performance.now() - message.decidedAt) / 1000;
+      message.known = { seconds, requests: this.#requests - message.requests };
+    }
     this.#on.message(message);
   }
 

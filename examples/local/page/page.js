@@ -1,6 +1,6 @@
 import { App } from './app.js';
 
-const WORDS = { SENT: 'Sent', FAILED: 'Failed', DENIED: 'Denied', GONE: 'Not sent' };
+const WORDS = { SENT: 'Sent', FAILED: 'Failed', DENIED: 'Denied', GONE: 'Probably not sent' };
 const NOTES = {
   FAILED: 'The channel flow failed.',
   DENIED: 'The channel flow denied it.',
@@ -22,7 +22,36 @@ flow.addEventListener('input', () => {
 flow.addEventListener('submit', (event) => event.preventDefault());
 
 const { users } = await settings;
-for (const user of users) show(user);
+const [alice] = users.map(show);
+const showMe = document.getElementById('show-me');
+const steps = document.getElementById('steps');
+
+/** Cuts the sender's WebSocket, sends, lets the flow decide, and connects again. */
+showMe.addEventListener('click', async () => {
+  if (showMe.ariaDisabled) return;
+  showMe.ariaDisabled = 'true';
+  try {
+    for (const [words, run] of [
+      [`${alice.name}’s WebSocket is cut.`, () => alice.app.cut()],
+      [`${alice.name} sends a message. The flow decides after a second.`, () => alice.app.send('Can you see this?', { outcome: 'SENT', afterMs: 1000 })],
+      ['The flow has decided. The event is lost.', () => pause(2500)],
+      [`${alice.name}’s WebSocket is back. Compare the two statuses.`, () => alice.app.connect()],
+    ]) {
+      steps.textContent = words;
+      await run();
+      await pause(1200);
+    }
+  } catch (failure) {
+    steps.textContent = `It did not work: ${reason(failure)}`;
+    reload();
+  } finally {
+    showMe.ariaDisabled = null;
+  }
+});
+
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 /** The addresses and tokens of the running server. They change when it restarts. */
 async function load() {
@@ -123,6 +152,7 @@ function show({ name }) {
 
   document.getElementById('apps').append(section);
   app.start();
+  return { name, app };
 }
 
 function reason(failure) {
@@ -144,7 +174,7 @@ function newItem({ own, sender, text }) {
 }
 
 /** Shows the two states of an own message. */
-function update(item, { text, alone, tracked }, announce) {
+function update(item, { text, alone, tracked, known }, announce) {
   const statuses = [alone.status, tracked.status];
   // A status that Chime adds later is shown as pending.
   const words = statuses.map((status) => WORDS[status] ?? 'Pending');
@@ -152,7 +182,8 @@ function update(item, { text, alone, tracked }, announce) {
     shown.dataset.status = statuses[i];
     shown.textContent = words[i];
   });
-  item.querySelector('.note').textContent = tracked.detail ?? NOTES[tracked.status] ?? '';
+  const cost = known && `Known ${known.seconds.toFixed(1)} s after the decision, ${known.requests} request${known.requests === 1 ? '' : 's'}.`;
+  item.querySelector('.note').textContent = [tracked.detail ?? NOTES[tracked.status], cost].filter(Boolean).join(' ');
   const said = `“${text}”: ${words[0]} by the WebSocket alone, ${words[1]} with this endpoint.`;
   if (item.dataset.said === said) return;
   item.dataset.said = said;

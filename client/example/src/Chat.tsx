@@ -1,0 +1,103 @@
+import { SendChannelMessageCommand, UpdateChannelMessageCommand } from '@aws-sdk/client-chime-sdk-messaging';
+import { MessageStatusClient, type MessageState, type MessageTracker } from 'chime-message-status-client';
+import { useMessageState, useMessageTracker } from 'chime-message-status-client/react';
+import { useEffect, useState, type FormEvent } from 'react';
+import { createChime, createSession, type Settings, type User } from './chime.js';
+import { keepSession } from './session.js';
+
+/** A message that the user wrote. The token makes it safe to send it again. */
+interface Draft {
+  token: string;
+  text: string;
+  messageId?: string;
+}
+
+export function Chat({ settings, user, onLogout }: { settings: Settings; user: User; onLogout: () => void }) {
+  const [chime] = useState(() => createChime(settings));
+  const [client] = useState(() => new MessageStatusClient({ url: `${settings.gateway}/message-status`, token: () => user.token }));
+  const tracker = useMessageTracker({ client, user: user.arn, storage: () => localStorage });
+  const [drafts, setDrafts] = useState<Draft[]>([]);
+  const channel = { ChannelArn: settings.channelArn, ChimeBearer: user.arn };
+
+  useEffect(() => {
+    const session = keepSession(() => createSession(chime, user), tracker.observer);
+    session.start();
+    return session.stop;
+  }, [chime, user, tracker]);
+
+  async function send(draft: Draft) {
+    setDrafts((drafts) => [...drafts.filter(({ token }) => token !== draft.token), draft]);
+    try {
+      const sent = await chime.send(new SendChannelMessageCommand({
+        ...channel, Content: draft.text, Type: 'STANDARD', Persistence: 'PERSISTENT', ClientRequestToken: draft.token, Metadata: flow(),
+      }));
+      tracker.track(sent);
+      setDrafts((drafts) => drafts.map((other) => (other.token === draft.token ? { ...draft, messageId: sent.MessageId! } : other)));
+    } catch {
+      // It stays without an id, with a button to try again.
+    }
+  }
+
+  async function edit({ messageId, text }: Draft) {
+    const updated = await chime.send(new UpdateChannelMessageCommand({
+      ...channel, MessageId: messageId, Content: `${text} (edited)`, Metadata: flow(),
+    }));
+    tracker.track(updated, { edit: true });
+  }
+
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const text = new FormData(event.currentTarget).get('text') as string;
+    event.currentTarget.reset();
+    void send({ token: crypto.randomUUID(), text });
+  }
+
+  function logout() {
+    tracker.clear();
+    onLogout();
+  }
+
+  return (
+    <main>
+      <h1>{user.name}</h1>
+      <button onClick={logout}>Log out</button>
+      <form onSubmit={submit}><input name="text" aria-label="Message" required /><button>Send</button></form>
+      <ul>
+        {drafts.map((draft) => (
+          <Message key={draft.token} draft={draft} tracker={tracker} onRetry={send} onEdit={edit} />
+        ))}
+      </ul>
+    </main>
+  );
+}
+
+interface MessageProps {
+  draft: Draft;
+  tracker: MessageTracker;
+  onRetry: (draft: Draft) => void;
+  onEdit: (draft: Draft) => void;
+}
+
+function Message({ draft, tracker, onRetry, onEdit }: MessageProps) {
+  const state = useMessageState(tracker, draft.messageId);
+  return (
+    <li>
+      {draft.text} <span role="status">{words(state)}</span>
+      {!draft.messageId && <button onClick={() => onRetry(draft)}>Send again</button>}
+      {state?.status === 'SENT' && <button onClick={() => onEdit(draft)}>Edit</button>}
+    </li>
+  );
+}
+
+const WORDS: Record<string, string> = { SENT: 'sent', FAILED: 'not sent', DENIED: 'not sent', GONE: 'probably not sent' };
+
+export function words(state: MessageState | undefined): string {
+  const edit = state?.update && (WORDS[state.update.status] ?? 'pending');
+  return (WORDS[state?.status ?? ''] ?? 'pending') + (edit ? `, edit ${edit}` : '');
+}
+
+/** What the fake Chime's channel flow does with a message. A real app has nothing like it. */
+function flow(): string {
+  const query = new URLSearchParams(location.hash.slice(1));
+  return JSON.stringify({ flow: { outcome: query.get('outcome') ?? 'SENT', afterMs: Number(query.get('afterMs') ?? 1000) } });
+}

@@ -1,0 +1,139 @@
+// When to request the status of a message: decisions only. Times are milliseconds on the clock of the
+// poller, which drives them.
+import type { Message } from './client.js';
+import type { MessageStatusError } from './errors.js';
+
+/** What is known about the requests for one message. */
+export interface Entry {
+  readonly message: Message;
+  /** Since when the message is pending. */
+  readonly added: number;
+  /** Start of the last request, or -Infinity. */
+  readonly asked: number;
+  /** Failures in a row. */
+  readonly failures: number;
+  /** End of the pause after the last request. */
+  readonly notBefore: number;
+}
+
+/** What is known about the user's WebSocket. */
+export interface Link {
+  /** A live WebSocket reports results without requests. */
+  readonly isLive: boolean;
+  /** The last change of `isLive`. */
+  readonly since: number;
+  /** Messages that were pending at that change are requested after it. */
+  readonly steadyAt: number;
+  /** Events before this time may have been missed: the last start of the WebSocket or of the tracker. */
+  readonly started: number;
+  /** When to catch up after that. */
+  readonly catchUpAt: number;
+  /** The last call of `check()`. */
+  readonly checked: number;
+}
+
+/** Minimum milliseconds between two requests for a message. */
+export const MIN_PAUSE = 500;
+/** Maximum milliseconds between two attempts after failures. */
+const MAX_BACKOFF = 30_000;
+/** `waitForResult`: a request includes messages that are due within this many milliseconds. */
+const EARLY = 5000;
+/** `waitForResult`: milliseconds until a pending message is requested again, before jitter, and their maximum. */
+const WAIT_PAUSE = 2000;
+const MAX_WAIT_PAUSE = 60_000;
+
+/** Milliseconds over which requests are spread when the WebSocket is lost or back, because many users lose it together. */
+export const JITTER = 3000;
+/** Milliseconds after which most flows have decided. */
+const FIRST = 600;
+/** Milliseconds after which a live WebSocket should have reported a result. */
+const GRACE = 3000;
+/** Minimum milliseconds between two requests for a pending message while the WebSocket is down. */
+const DOWN_PAUSE = 1200;
+/** Pauses grow with the age of the message. */
+const GROWTH_LIVE = 0.75;
+const GROWTH_DOWN = 0.5;
+/** Maximum milliseconds between two requests. Keeps a message below 100 requests a day. */
+const MAX_PAUSE = 3_600_000;
+/** Failures of the network after which pauses are long again. */
+const QUICK_RETRIES = 6;
+/** Minimum milliseconds between two catch-ups of a message. */
+const CATCH_UP_PAUSE = 10_000;
+/** Milliseconds after a reconnect in which a catch-up that fails is repeated without the longer pauses. */
+const CATCH_UP_TIME = 300_000;
+/** After this many milliseconds Chime gives up a pending message. */
+export const LIFETIME = 48 * 3_600_000;
+
+export const newLink: Link = {
+  isLive: false, since: -Infinity, steadyAt: -Infinity, started: -Infinity, catchUpAt: -Infinity, checked: -Infinity,
+};
+
+/** The link after the WebSocket was lost, or after an event showed that it is alive. */
+export function withLive(link: Link, isLive: boolean, now: number, jitter: number): Link {
+  return isLive === link.isLive ? link : { ...link, isLive, since: now, steadyAt: now + JITTER * jitter };
+}
+
+/** The link after a time in which events were missed. */
+export function withCatchUp(link: Link, now: number, jitter: number): Link {
+  // A WebSocket that flaps does not put off a catch-up that is still to come.
+  return { ...link, started: now, catchUpAt: link.catchUpAt > now ? link.catchUpAt : now + JITTER * jitter };
+}
+
+/** When the message was last known to be pending. */
+export function lastKnown({ added, asked, failures }: Entry): number {
+  return failures ? added : Math.max(added, asked);
+}
+
+/**
+ * When the tracker requests the status of a pending message, or with `isShared`: when the message may
+ * join a request for others. `problem`: why the last request failed; `caughtUp`: its last catch-up.
+ */
+export function next(entry: Entry, link: Link, now: number, isShared = false, problem?: string, caughtUp = -Infinity): number {
+  const { added, asked, failures, notBefore } = entry;
+  if (now - added >= LIFETIME) return Infinity;
+  // A network that fails is often back soon, and without a token there is no request.
+  if (/^(network|token)-error$/.test(`${problem}`) && failures < QUICK_RETRIES) return notBefore;
+  // What is refused, such as "not found", hardly changes soon.
+  let due = routine(entry, link, !!problem && !failures);
+  if (isShared && asked > 0) due -= (due - asked) / 2;
+  if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
+    due = Math.min(due, Math.max(link.catchUpAt, caughtUp + CATCH_UP_PAUSE));
+  }
+  if (asked < link.checked) due = Math.min(due, link.checked);
+  return Math.max(notBefore, due);
+}
+
+function routine({ added, asked }: Entry, { isLive, since, steadyAt }: Link, isRefused: boolean): number {
+  if (isLive && asked < 0) return Math.max(added, since) + GRACE;
+  // It was pending already when the WebSocket was lost.
+  const earliest = isLive || added > since ? 0 : steadyAt;
+  if (asked < 0) return earliest || added + FIRST;
+  // The longer it is pending already, the less likely is a result within the next seconds.
+  const age = asked - added;
+  const pause = isLive || isRefused ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
+  return Math.max(earliest, asked + Math.min(MAX_PAUSE, pause));
+}
+
+/** When `waitForResult` requests the status, or may join a request for others. */
+export function nextWait({ failures, notBefore }: Entry, _now: number, isShared: boolean): number {
+  return isShared && !failures ? notBefore - EARLY : notBefore;
+}
+
+/** Milliseconds to pause after a request that waited for this message, which is pending for `age`. */
+export function waitPause(age: number, jitter: number): number {
+  return spread(Math.max(WAIT_PAUSE, age / 10), MAX_WAIT_PAUSE, jitter);
+}
+
+/** Whether the same request can succeed later. The app may get another token. */
+export function isFailure({ problem }: { problem?: MessageStatusError | undefined }): boolean {
+  return problem !== undefined && (problem.retryable || problem.problem === 'token-error');
+}
+
+/** Milliseconds to pause after this many failures in a row. */
+export function backoff(failures: number, jitter: number): number {
+  return spread(MIN_PAUSE * 2 ** failures, MAX_BACKOFF, jitter);
+}
+
+function spread(ms: number, max: number, jitter: number): number {
+  return Math.min(ms, max) * (0.5 + jitter / 2);
+}

@@ -1,0 +1,128 @@
+import type { Message } from './client.js';
+import { list, members, parse, text } from './json.js';
+import { isPending, merge, type MessageState } from './merge.js';
+import { LIFETIME } from './schedule.js';
+
+/** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
+export interface TrackerStorage {
+  getItem(key: string): string | null | Promise<string | null>;
+  setItem(key: string, value: string): unknown;
+}
+
+/** A message as it is stored. Times are of the wall clock, because they outlive the page. */
+export interface Stored {
+  readonly message: Message;
+  /** Undefined: it is no longer tracked. */
+  readonly state?: MessageState;
+  /** Chime has reported a status of it. If Chime then does not find it, it is gone. */
+  readonly confirmed?: true;
+  /** It was gone, and was requested once more. */
+  readonly rechecked?: true;
+  /** Since when it is tracked, or since its last edit, or since when it is not tracked. */
+  readonly since: number;
+  /** When its state was last reported. */
+  readonly seen: number;
+}
+
+/** By message id. The id "" stands for all messages: what was tracked before is no longer tracked. */
+export type Snapshot = Map<string, Stored>;
+
+/** Maximum number of messages with a result. */
+const MAX_RESULTS = 200;
+
+function parseSnapshot(json: string): Snapshot {
+  const items = list(parse(json)).flatMap((item) => {
+    const { message, state, since } = members(item);
+    const { messageId } = members(message);
+    const isValid = state ? members(state).messageId === messageId && text(members(state).status) : true;
+    return isValid && typeof messageId === 'string' && Date.now() - Number(since) < LIFETIME ? [[messageId, item as Stored] as const] : [];
+  });
+  return new Map(items);
+}
+
+/** Combines what two tabs know. The order does not matter, so all tabs end with the same. */
+export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
+  const all = new Map(a);
+  for (const [id, stored] of b) {
+    const known = a.get(id);
+    all.set(id, known ? mergeStored(known, stored) : stored);
+  }
+  const cleared = all.get('')?.since ?? 0;
+  const isOpen = ({ state }: Stored) => state && isPending(state);
+  const inOrder = [...all]
+    .filter(([id, { since }]) => !id || since > cleared)
+    .sort(([a, left], [b, right]) => left.since - right.since || (a < b ? -1 : 1));
+  let surplus = inOrder.filter(([, stored]) => !isOpen(stored)).length - MAX_RESULTS;
+  return new Map(inOrder.filter(([id, stored]) => !id || isOpen(stored) || surplus-- <= 0));
+}
+
+/** `a` is what this tab knows. Its problem is its own, and is not stored. */
+function mergeStored(a: Stored, b: Stored): Stored {
+  if (!a.state || !b.state) return a.since > b.since || (a.since === b.since && !a.state) ? a : b;
+  const order = a.seen - b.seen || (outcomeOf(a.state) < outcomeOf(b.state) ? -1 : 1);
+  const [earlier, later] = order < 0 ? [a, b] : [b, a];
+  const merged = merge(earlier.state, later.state as MessageState);
+  const { problem } = a.state;
+  const state = { ...merged, ...(problem && isPending(merged) && { problem }) };
+  return {
+    ...earlier,
+    ...later,
+    // The same object if nothing is new.
+    state: isSame(state, a.state) ? a.state : state,
+    since: Math.max(a.since, b.since),
+  };
+}
+
+function outcomeOf({ status, update }: MessageState): string {
+  return JSON.stringify([status, update]);
+}
+
+export function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/**
+ * Returns a function that reads the storage, passes what it has to `exchange`, and writes what that
+ * returns. With an asynchronous storage, one exchange follows the other. If the storage is full or
+ * forbidden, a reload loses the state.
+ */
+export function createStore(
+  option: TrackerStorage | (() => TrackerStorage | undefined) | undefined,
+  key: string,
+  exchange: (stored: Snapshot) => Snapshot,
+  onExchanged: () => void,
+): (isWrite: boolean) => void {
+  let isBusy = false;
+  let isWanted = false;
+
+  const store = (isWrite: boolean): void => {
+    if (isBusy) return void (isWanted ||= isWrite);
+    isBusy = true;
+    const end = () => {
+      isBusy = false;
+      if (!isWanted) return;
+      isWanted = false;
+      store(true);
+    };
+    try {
+      const storage = typeof option === 'function' ? option() : option;
+      const proceed = (json: string | null | undefined): unknown => {
+        const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()], (name, value) => (name === 'problem' ? undefined : value));
+        const done = isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
+        onExchanged();
+        return done;
+      };
+      const json = storage?.getItem(key);
+      const done = isPromise(json) ? json.then(proceed) : proceed(json);
+      if (isPromise(done)) return void done.then(end, end);
+    } catch {
+      // The browser forbids storage, or a server has none.
+    }
+    end();
+  };
+  return store;
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return !!members(value).then;
+}
