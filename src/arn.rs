@@ -50,19 +50,15 @@ pub(crate) enum Part {
 /// The rule that a part of an ARN breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum PartError {
-    /// A character that the part must not contain.
     #[error("a character that is not allowed")]
     Character,
-    /// Too short or too long.
     #[error("a length that is not allowed")]
     Length,
-    /// The first or the last character is not allowed at the end of the part.
     #[error("a first or last character that is not allowed")]
     Ends,
 }
 
 impl Part {
-    /// Checks a whole part.
     pub(crate) fn check(self, text: &str) -> Result<(), PartError> {
         let is_ends_byte = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric());
         let (min, max) = match self {
@@ -108,7 +104,6 @@ impl Part {
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppInstanceUserArn {
     whole: String,
-    /// The ARN of the app instance.
     app_instance: String,
     app_instance_id: String,
 }
@@ -161,7 +156,6 @@ impl AppInstanceUserArn {
         &self.whole
     }
 
-    /// The id of the app instance of this user.
     pub fn app_instance_id(&self) -> &str {
         &self.app_instance_id
     }
@@ -189,7 +183,6 @@ impl ChannelArn {
         Some(Self(text.to_owned()))
     }
 
-    /// The whole ARN.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -32,7 +32,7 @@ use aws_sdk_chimesdkmessaging::operation::get_channel_message_status::GetChannel
 use aws_smithy_runtime_api::client::interceptors::disable_interceptor;
 use aws_smithy_types::body::SdkBody;
 
-pub use error::{ChimeError, ErrorKind, Retry};
+pub use error::{ChimeError, ErrorKind};
 pub use roots::{BundleError, RootCertificates};
 
 use crate::identity::Caller;
@@ -48,9 +48,7 @@ const USER_AGENT: &str = concat!("chime-message-status/", env!("CARGO_PKG_VERSIO
 /// Client for Chime in one region.
 pub struct ChimeClient(Client);
 
-/// One call that has ended.
 pub struct Call {
-    /// The result.
     pub outcome: Outcome,
     /// Chime's id of the call, for a support case.
     pub request_id: Option<String>,
@@ -145,12 +143,8 @@ impl ChimeClient {
 fn message_status(output: &GetChannelMessageStatusOutput) -> Outcome {
     let status = output
         .status()
-        .ok_or_else(|| ChimeError::unusable("Chime's response has no Status"))?;
-    let value = status
-        .value()
-        .ok_or_else(|| ChimeError::unusable("Chime's response has no Status.Value"))?;
-    MessageStatus::parse(value.as_str(), status.detail())
-        .ok_or_else(|| ChimeError::unusable("Chime returned an invalid Status"))
+        .and_then(|status| MessageStatus::parse(status.value()?.as_str(), status.detail()));
+    status.ok_or_else(|| ChimeError::unusable("Chime's response has no valid Status"))
 }
 
 /// Checks that a text looks like a request id. Any other text is not from Chime, and must not be logged.

@@ -25,19 +25,14 @@ const LARGE_QUOTA_REGION: &str = "us-east-1";
 /// The SDK reads and checks the variables that every AWS tool knows. Here they are checked only as far as the
 /// SDK would panic or ignore an error.
 pub struct Config {
-    /// The rule that maps an identity to a user.
     pub mapping: UserMapping,
     /// The origins of `ALLOWED_ORIGINS`. Without them, there are no CORS headers.
     pub origins: Option<AllowedOrigins>,
-    /// The longest wait.
     pub max_wait: Duration,
     /// Maximum number of calls that one request makes in any second.
     pub calls_per_second: usize,
-    /// Maximum time of one call.
     pub attempt_timeout: Duration,
-    /// The region of Chime.
     pub region: String,
-    /// The root certificates that connections trust.
     pub roots: RootCertificates,
     /// The name of the function: the dimension of all metrics.
     pub function_name: String,
@@ -49,7 +44,6 @@ pub struct Config {
 pub struct ConfigError(BTreeMap<&'static str, String>);
 
 impl ConfigError {
-    /// The names of the variables.
     pub fn variables(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
@@ -65,9 +59,6 @@ impl ConfigError {
 
 impl Config {
     /// Reads the configuration. `variable` looks up an environment variable, `file` reads a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] with every variable that is missing or not valid.
     pub fn read(
         variable: impl Fn(&str) -> Option<OsString>,
         file: impl Fn(&str) -> io::Result<Vec<u8>>,

@@ -11,13 +11,11 @@ use crate::response::Response;
 
 /// The origins whose pages may read responses: `ALLOWED_ORIGINS`.
 pub enum AllowedOrigins {
-    /// Every origin.
     Any,
     /// These origins, compared exactly.
     These(Vec<String>),
 }
 
-/// A text that is not an origin.
 #[derive(Debug, Error)]
 #[error(
     "{0:?} is not an origin as browsers send it (scheme://host or scheme://host:port, in lower case, without \
@@ -27,9 +25,6 @@ pub struct NotAnOrigin(String);
 
 impl AllowedOrigins {
     /// Parses `*`, or origins separated by commas.
-    ///
-    /// # Errors
-    /// [`NotAnOrigin`] for the first text that no browser would send.
     pub fn parse(text: &str) -> Result<Self, NotAnOrigin> {
         if text.trim() == "*" {
             return Ok(Self::Any);

@@ -13,7 +13,6 @@ use std::borrow::Cow;
 
 use aws_smithy_types::base64;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -21,7 +20,6 @@ use crate::json::{self, Object};
 
 /// One HTTP request, as its gateway reports it.
 pub struct Event<'a> {
-    /// The gateway that made the event.
     pub gateway: Gateway,
     pub(crate) method: String,
     pub(crate) path: String,
@@ -42,14 +40,10 @@ pub struct Event<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gateway {
-    /// An HTTP API with payload format 2.0.
     HttpApi,
-    /// An HTTP API with payload format 1.0.
     #[serde(rename = "http-api-1.0")]
     HttpApiFormat1,
-    /// A REST API.
     RestApi,
-    /// A function URL.
     FunctionUrl,
 }
 
@@ -73,9 +67,6 @@ pub(crate) struct BodyIsNotText;
 
 impl<'a> Event<'a> {
     /// Parses an event.
-    ///
-    /// # Errors
-    /// [`Malformed`] if the text is not JSON, or not the event of a supported gateway.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
         let wire: WireEvent<'a> = serde_json::from_str(text)?;
         let context = wire.request_context;
@@ -172,37 +163,13 @@ fn is_request_id(id: &str) -> bool {
     is_uuid || base64.is_some_and(|id| id.len() == 15 && id.bytes().all(is_base64))
 }
 
-/// The payload is not a gateway event. Reports line and column, never content, because events contain
-/// tokens.
+/// The payload is not a gateway event. Reports line and column, never content, because events contain tokens.
 #[derive(Debug, Error)]
 pub enum Malformed {
-    /// The text is not JSON, or a member has a wrong type.
-    #[error("the event {fault} (line {line}, column {column})")]
-    Json {
-        /// What is wrong.
-        fault: &'static str,
-        /// The line in the payload, from 1.
-        line: usize,
-        /// The column in the line, in bytes.
-        column: usize,
-    },
-    /// A member is missing.
+    #[error("the event is not the JSON of a gateway (line {}, column {})", .0.line(), .0.column())]
+    Json(#[from] serde_json::Error),
     #[error("the event lacks {0}")]
     Lacks(&'static str),
-}
-
-impl From<serde_json::Error> for Malformed {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Json {
-            fault: match error.classify() {
-                Category::Data => "is not what a gateway sends",
-                Category::Eof => "is cut off",
-                Category::Syntax | Category::Io => "is not JSON",
-            },
-            line: error.line(),
-            column: error.column(),
-        }
-    }
 }
 
 #[derive(Deserialize)]

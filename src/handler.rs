@@ -39,7 +39,6 @@ pub struct App {
 }
 
 impl App {
-    /// Combines the parts.
     pub fn new(config: Config, chime: ChimeClient) -> Self {
         Self {
             config,
@@ -51,9 +50,7 @@ impl App {
 
 /// One invocation, as the Runtime API reports it.
 pub struct Invocation<'i> {
-    /// Lambda's id of the invocation.
     pub request_id: &'i str,
-    /// The X-Ray trace header.
     pub trace_header: Option<&'i str>,
     /// When Lambda gives up, in milliseconds since 1970. A time in the past is ignored.
     pub deadline: u64,
@@ -78,9 +75,6 @@ pub enum Operation {
 
 impl<'c> Route<'c> {
     /// Finds the target of a request.
-    ///
-    /// # Errors
-    /// `route-not-found` or `method-not-allowed`.
     pub fn find(event: &Event<'_>, origins: Option<&'c AllowedOrigins>) -> Result<Self, Problem> {
         let path = event.path.strip_suffix('/').unwrap_or(&event.path);
         if !path.ends_with(PATH) {
@@ -294,7 +288,7 @@ impl<'r> StatusBody<'r> {
     fn new(message: &'r MessageRef, status: &'r MessageStatus) -> Self {
         Self {
             message_id: message.message.as_str(),
-            status: status.value().as_str(),
+            status: status.value(),
             detail: status.detail(),
         }
     }

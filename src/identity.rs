@@ -32,6 +32,7 @@ use crate::user_arn::{MappingError, MappingErrorKind, UserArnPattern};
 const COGNITO_IDENTITY_ID: &str = "cognitoIdentityId";
 /// Placeholder for the session name of an IAM role.
 const ROLE_SESSION_NAME: &str = "roleSessionName";
+const SIGNER_NAMES: [&str; 2] = [COGNITO_IDENTITY_ID, ROLE_SESSION_NAME];
 
 /// The operator's rule that maps an identity to an AppInstanceUser.
 pub struct UserMapping {
@@ -50,10 +51,8 @@ enum Source {
 /// The reason why the settings of a mapping do not fit together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum UserMappingError {
-    /// Names of signers beside other names.
     #[error("it mixes {{cognitoIdentityId}} or {{roleSessionName}} with names of claims")]
     MixedNames,
-    /// An issuer, but no claims.
     #[error("APP_INSTANCE_USER_ARN uses names of IAM signers, which have no issuer")]
     IssuerOfSigner,
     /// Without the role, any role that may call the API could choose the user.
@@ -64,16 +63,13 @@ pub enum UserMappingError {
 impl UserMapping {
     /// Combines the pattern with the trusted issuer and the trusted role. The role has no effect on a pattern
     /// that does not use `{roleSessionName}`.
-    ///
-    /// # Errors
-    /// [`UserMappingError`] if they do not fit together.
     pub fn new(
         pattern: UserArnPattern,
         issuer: Option<String>,
         role: Option<SessionRole>,
     ) -> Result<Self, UserMappingError> {
         let names = pattern.names();
-        let is_of_signer = |name: &&str| [COGNITO_IDENTITY_ID, ROLE_SESSION_NAME].contains(name);
+        let is_of_signer = |name: &&str| SIGNER_NAMES.contains(name);
         let source = if !names.iter().any(is_of_signer) {
             Source::Authorizer { issuer }
         } else if !names.iter().all(is_of_signer) {
@@ -89,7 +85,6 @@ impl UserMapping {
         Ok(Self { pattern, source })
     }
 
-    /// The pattern of `APP_INSTANCE_USER_ARN`.
     pub fn pattern(&self) -> &UserArnPattern {
         &self.pattern
     }
@@ -105,19 +100,13 @@ pub struct Caller {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Authorizer {
-    /// Claims of a token, checked by a JWT or Cognito authorizer.
     Claims,
-    /// Context of a Lambda authorizer.
     Lambda,
-    /// A signature of an IAM principal.
     Iam,
 }
 
 impl Caller {
     /// Identifies the caller of a request.
-    ///
-    /// # Errors
-    /// [`IdentityError`] if the request is not authenticated, or the mapping does not lead to a user.
     pub fn identify(event: &Event<'_>, mapping: &UserMapping) -> Result<Self, IdentityError> {
         let identity = Identity::read(event, &mapping.source)?;
         let user = mapping.pattern.fill(|name| identity.value(name))?;
@@ -132,15 +121,31 @@ impl Caller {
         &self.user
     }
 
-    /// The kind of authorizer.
     pub fn authorizer(&self) -> Authorizer {
         self.authorizer
     }
 }
 
+/// The reason why a request has no caller. All but [`Unmapped`](Self::Unmapped) mean that it is not authenticated.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum IdentityError {
+    /// Usually the route has no authorizer, or one of another kind.
+    #[error("the event has no authorizer context for the names in APP_INSTANCE_USER_ARN")]
+    NoContext,
+    #[error("the authorizer context has two authorizers, or other keys beside claims")]
+    Ambiguous,
+    #[error("the identity is not a token of TOKEN_ISSUER")]
+    OtherIssuer,
+    #[error("the Cognito identity is unauthenticated")]
+    Guest,
+    #[error("the role of the session is not SESSION_ROLE_ARN")]
+    OtherRole,
+    #[error(transparent)]
+    Unmapped(#[from] MappingError),
+}
+
 /// What an event offers to a pattern, for tools that explain a mapping. It makes no [`Caller`].
 pub struct Offer {
-    /// The kind of authorizer.
     pub authorizer: Authorizer,
     /// The names that a pattern can use, each with its value if that is a string.
     pub values: BTreeMap<String, Option<String>>,
@@ -156,45 +161,26 @@ impl Offer {
         let identities = sources
             .iter()
             .filter_map(|source| Identity::read(event, source).ok());
-        identities.map(|identity| identity.offer()).collect()
-    }
-}
-
-/// The reason why a request has no caller.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum IdentityError {
-    /// The request has no authenticated identity.
-    #[error("{0}")]
-    Unauthenticated(Unauthenticated),
-    /// The identity does not map to an AppInstanceUser.
-    #[error("{0}")]
-    Unmapped(#[from] MappingError),
-}
-
-/// The reason why a request is not authenticated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-pub enum Unauthenticated {
-    /// The part of the event that the pattern names is missing or empty. Usually the route has no authorizer,
-    /// or one of another kind.
-    #[error("the event has no authorizer context for the names in APP_INSTANCE_USER_ARN")]
-    NoContext,
-    /// The authorizer context can be read in two ways.
-    #[error("the authorizer context has two authorizers, or other keys beside claims")]
-    Ambiguous,
-    /// The claims are of another issuer, or there are no claims.
-    #[error("the identity is not a token of TOKEN_ISSUER")]
-    OtherIssuer,
-    /// The Cognito identity is an unauthenticated (guest) identity.
-    #[error("the Cognito identity is unauthenticated")]
-    Guest,
-    /// The request was signed in a session of a role other than `SESSION_ROLE_ARN`.
-    #[error("the role of the session is not SESSION_ROLE_ARN")]
-    OtherRole,
-}
-
-impl From<Unauthenticated> for IdentityError {
-    fn from(reason: Unauthenticated) -> Self {
-        Self::Unauthenticated(reason)
+        let offers = identities.map(|identity| {
+            let with_value = |name: &str| (name.to_owned(), identity.value(name).ok());
+            let values = match &identity {
+                Identity::Claims(members) | Identity::LambdaContext(members) => members
+                    .members()
+                    .filter(|(name, _)| !SIGNER_NAMES.contains(name))
+                    .map(|(name, _)| with_value(name))
+                    .collect(),
+                Identity::Signer(_) => SIGNER_NAMES
+                    .map(with_value)
+                    .into_iter()
+                    .filter(|(_, value)| value.is_some())
+                    .collect(),
+            };
+            Self {
+                authorizer: identity.authorizer(),
+                values,
+            }
+        });
+        offers.collect()
     }
 }
 
@@ -206,10 +192,11 @@ enum Identity<'e> {
 }
 
 impl<'e> Identity<'e> {
-    fn read(event: &Event<'e>, source: &Source) -> Result<Self, Unauthenticated> {
+    fn read(event: &Event<'e>, source: &Source) -> Result<Self, IdentityError> {
+        let has_format_2 = event.gateway.has_format_2();
         match source {
             Source::Authorizer { issuer } => {
-                let identity = if event.gateway.has_format_2() {
+                let identity = if has_format_2 {
                     Self::of_format_2(event)?
                 } else {
                     Self::of_format_1(event)?
@@ -217,7 +204,7 @@ impl<'e> Identity<'e> {
                 identity.check_issuer(issuer.as_deref())
             }
             Source::Signer { role } => {
-                let signer = if event.gateway.has_format_2() {
+                let signer = if has_format_2 {
                     Signer::of_format_2(event)?
                 } else {
                     Signer::of_format_1(event)?
@@ -227,13 +214,13 @@ impl<'e> Identity<'e> {
         }
     }
 
-    fn of_format_2(event: &Event<'e>) -> Result<Self, Unauthenticated> {
-        let identity = match Format2::read(event)? {
-            Format2::Jwt(jwt) => jwt.get("claims").and_then(non_empty).map(Self::Claims),
-            Format2::Lambda(context) => Some(Self::LambdaContext(context)),
-            Format2::Iam(_) => None,
+    fn of_format_2(event: &Event<'e>) -> Result<Self, IdentityError> {
+        let identity = match authorizer_of_format_2(event)? {
+            (Authorizer::Claims, jwt) => jwt.get("claims").and_then(non_empty).map(Self::Claims),
+            (Authorizer::Lambda, context) => Some(Self::LambdaContext(context)),
+            (Authorizer::Iam, _) => None,
         };
-        identity.ok_or(Unauthenticated::NoContext)
+        identity.ok_or(IdentityError::NoContext)
     }
 
     /// Reads an event of a REST API, or of an HTTP API with payload format 1.0.
@@ -241,9 +228,9 @@ impl<'e> Identity<'e> {
     /// In a REST event, an object `claims` is the gateway's own: Lambda authorizers cannot return objects. An
     /// HTTP API with format 1.0 passes on what its authorizer returned, so there the author of other keys is
     /// unknown.
-    fn of_format_1(event: &Event<'e>) -> Result<Self, Unauthenticated> {
+    fn of_format_1(event: &Event<'e>) -> Result<Self, IdentityError> {
         let context = event.authorizer.and_then(non_empty);
-        let context = context.ok_or(Unauthenticated::NoContext)?;
+        let context = context.ok_or(IdentityError::NoContext)?;
         let Some(claims) = context.get("claims").and_then(Object::parse) else {
             return Ok(Self::LambdaContext(context));
         };
@@ -251,61 +238,31 @@ impl<'e> Identity<'e> {
             .members()
             .any(|(name, value)| value.get() != "null" && !["claims", "scopes"].contains(&name));
         if has_other_keys && event.gateway == Gateway::HttpApiFormat1 {
-            return Err(Unauthenticated::Ambiguous);
+            return Err(IdentityError::Ambiguous);
         }
         if claims.is_empty() {
-            return Err(Unauthenticated::NoContext);
+            return Err(IdentityError::NoContext);
         }
         Ok(Self::Claims(claims))
     }
 
     /// Checks the issuer, if one is required. `sub` is unique within one issuer only.
-    fn check_issuer(self, required: Option<&str>) -> Result<Self, Unauthenticated> {
-        let Some(required) = required else {
-            return Ok(self);
-        };
-        match &self {
-            Self::Claims(claims) if claims.string("iss").as_deref() == Some(required) => Ok(self),
-            _ => Err(Unauthenticated::OtherIssuer),
+    fn check_issuer(self, required: Option<&str>) -> Result<Self, IdentityError> {
+        match (required, &self) {
+            (None, _) => Ok(self),
+            (issuer, Self::Claims(claims)) if claims.string("iss").as_deref() == issuer => Ok(self),
+            _ => Err(IdentityError::OtherIssuer),
         }
     }
 
     /// The value of a name, which must be a string: `"42"` and `42` may be two users.
     fn value(&self, name: &str) -> Result<String, MappingErrorKind> {
-        match self {
-            Self::Claims(members) | Self::LambdaContext(members) => {
-                let value = members.string(name).ok_or(MappingErrorKind::Missing)?;
-                Ok(value.into_owned())
-            }
-            Self::Signer(signer) => match name {
-                ROLE_SESSION_NAME => signer.session_name(),
-                _ => {
-                    let id = signer.cognito_identity_id.as_deref();
-                    id.map(str::to_owned).ok_or(MappingErrorKind::Missing)
-                }
-            },
-        }
-    }
-
-    fn offer(&self) -> Offer {
-        let signer_names = [COGNITO_IDENTITY_ID, ROLE_SESSION_NAME];
-        let with_value = |name: &str| (name.to_owned(), self.value(name).ok());
-        let values = match self {
-            Self::Claims(members) | Self::LambdaContext(members) => members
-                .members()
-                .filter(|(name, value)| value.get() != "null" && !signer_names.contains(name))
-                .map(|(name, _)| with_value(name))
-                .collect(),
-            Self::Signer(_) => signer_names
-                .map(with_value)
-                .into_iter()
-                .filter(|(_, value)| value.is_some())
-                .collect(),
+        let value = match self {
+            Self::Claims(members) | Self::LambdaContext(members) => members.string(name),
+            Self::Signer(signer) if name == ROLE_SESSION_NAME => return signer.session_name(),
+            Self::Signer(signer) => signer.cognito_identity_id.clone(),
         };
-        Offer {
-            authorizer: self.authorizer(),
-            values,
-        }
+        value.map(Cow::into_owned).ok_or(MappingErrorKind::Missing)
     }
 
     fn authorizer(&self) -> Authorizer {
@@ -317,31 +274,25 @@ impl<'e> Identity<'e> {
     }
 }
 
-/// The authorizer of an event with payload format 2.0.
-enum Format2<'e> {
-    Jwt(Object<'e>),
-    Lambda(Object<'e>),
-    Iam(Object<'e>),
-}
-
-impl<'e> Format2<'e> {
-    /// Reads the one authorizer that is present. Local gateways send `{}` for one that is absent.
-    fn read(event: &Event<'e>) -> Result<Self, Unauthenticated> {
-        let authorizer = event.authorizer.and_then(Object::parse);
-        let authorizer = authorizer.ok_or(Unauthenticated::NoContext)?;
-        let is_absent = |value: &RawValue| {
-            Object::parse(value).is_some_and(|object| object.members().next().is_none())
-        };
-        let present = |name| authorizer.get(name).filter(|value| !is_absent(value));
-        let identity = match (present("jwt"), present("lambda"), present("iam")) {
-            (Some(jwt), None, None) => non_empty(jwt).map(Self::Jwt),
-            (None, Some(lambda), None) => non_empty(lambda).map(Self::Lambda),
-            (None, None, Some(iam)) => non_empty(iam).map(Self::Iam),
-            (None, None, None) => None,
-            _ => return Err(Unauthenticated::Ambiguous),
-        };
-        identity.ok_or(Unauthenticated::NoContext)
-    }
+/// The one authorizer of an event with payload format 2.0. Local gateways send `{}` for one that is absent.
+fn authorizer_of_format_2<'e>(
+    event: &Event<'e>,
+) -> Result<(Authorizer, Object<'e>), IdentityError> {
+    let all = event.authorizer.and_then(Object::parse);
+    let all = all.ok_or(IdentityError::NoContext)?;
+    let is_absent = |value: &RawValue| {
+        Object::parse(value).is_some_and(|object| object.members().next().is_none())
+    };
+    let present = |name| all.get(name).filter(|value| !is_absent(value));
+    let (kind, context) = match (present("jwt"), present("lambda"), present("iam")) {
+        (Some(jwt), None, None) => (Authorizer::Claims, jwt),
+        (None, Some(lambda), None) => (Authorizer::Lambda, lambda),
+        (None, None, Some(iam)) => (Authorizer::Iam, iam),
+        (None, None, None) => return Err(IdentityError::NoContext),
+        _ => return Err(IdentityError::Ambiguous),
+    };
+    let context = non_empty(context).ok_or(IdentityError::NoContext)?;
+    Ok((kind, context))
 }
 
 /// An IAM principal that signed a request.
@@ -351,46 +302,43 @@ struct Signer<'e> {
 }
 
 impl<'e> Signer<'e> {
-    fn of_format_2(event: &Event<'e>) -> Result<Self, Unauthenticated> {
-        let Format2::Iam(iam) = Format2::read(event)? else {
-            return Err(Unauthenticated::NoContext);
+    fn of_format_2(event: &Event<'e>) -> Result<Self, IdentityError> {
+        let (Authorizer::Iam, iam) = authorizer_of_format_2(event)? else {
+            return Err(IdentityError::NoContext);
         };
-        let cognito_identity_id = match iam.get("cognitoIdentity") {
-            None => None,
-            Some(cognito) => {
-                let cognito = Object::parse(cognito).ok_or(Unauthenticated::Guest)?;
-                if !cognito.get("amr").is_some_and(is_authenticated) {
-                    return Err(Unauthenticated::Guest);
-                }
-                cognito.string("identityId")
-            }
-        };
-        Ok(Self {
+        let mut signer = Self {
             user_arn: iam.string("userArn"),
+            cognito_identity_id: None,
+        };
+        if let Some(cognito) = iam.get("cognitoIdentity") {
+            let cognito = Object::parse(cognito).ok_or(IdentityError::Guest)?;
+            if !cognito.get("amr").is_some_and(is_authenticated) {
+                return Err(IdentityError::Guest);
+            }
             // Function URLs report no Cognito identity.
-            cognito_identity_id: cognito_identity_id
-                .filter(|_| event.gateway != Gateway::FunctionUrl),
-        })
+            if event.gateway != Gateway::FunctionUrl {
+                signer.cognito_identity_id = cognito.string("identityId");
+            }
+        }
+        Ok(signer)
     }
 
-    fn of_format_1(event: &Event<'e>) -> Result<Self, Unauthenticated> {
+    fn of_format_1(event: &Event<'e>) -> Result<Self, IdentityError> {
         let identity = event.identity.and_then(Object::parse);
-        let identity = identity.ok_or(Unauthenticated::NoContext)?;
+        let identity = identity.ok_or(IdentityError::NoContext)?;
         // Every event has an identity with the client's address. Only a signed request has these.
-        let is_signed = [COGNITO_IDENTITY_ID, "userArn", "caller"]
-            .iter()
-            .any(|name| identity.get(name).is_some());
-        if !is_signed {
-            return Err(Unauthenticated::NoContext);
+        let mut of_signer = [COGNITO_IDENTITY_ID, "userArn", "caller"].iter();
+        if !of_signer.any(|name| identity.get(name).is_some()) {
+            return Err(IdentityError::NoContext);
         }
         // REST APIs report the type. HTTP APIs with payload format 1.0 report the `amr` claim.
-        let evidence = ["cognitoAuthenticationType", "cognitoAmr"]
+        let evidence: Vec<_> = ["cognitoAuthenticationType", "cognitoAmr"]
             .iter()
             .filter_map(|name| identity.get(name))
-            .collect::<Vec<_>>();
+            .collect();
         let is_cognito = identity.get(COGNITO_IDENTITY_ID).is_some();
         if !evidence.iter().copied().all(is_authenticated) || is_cognito && evidence.is_empty() {
-            return Err(Unauthenticated::Guest);
+            return Err(IdentityError::Guest);
         }
         Ok(Self {
             user_arn: identity.string("userArn"),
@@ -399,10 +347,10 @@ impl<'e> Signer<'e> {
     }
 
     /// Checks that a session belongs to the trusted role. A signer that is not a session has no session name.
-    fn check_role(self, trusted: Option<&SessionRole>) -> Result<Self, Unauthenticated> {
+    fn check_role(self, trusted: Option<&SessionRole>) -> Result<Self, IdentityError> {
         match (trusted, self.session()) {
             (Some(role), Some(session)) if !role.is_role_of(&session) => {
-                Err(Unauthenticated::OtherRole)
+                Err(IdentityError::OtherRole)
             }
             _ => Ok(self),
         }

@@ -26,14 +26,15 @@ const MAX_ERRORS: usize = 100;
 /// # Errors
 /// `invalid-request`, with every field that is wrong.
 pub fn of_get(event: &Event<'_>, user: &AppInstanceUserArn) -> Result<(MessageRef, Wait), Problem> {
-    let (wait, fields): (Fields<'_>, Fields<'_>) = event
-        .query()
-        .into_iter()
-        .partition(|(name, _)| name == "wait");
+    let fields = Fields::of_query(event);
     let mut errors = Errors::default();
-    let message = errors.message("", &fields, user);
+    errors.only(
+        &fields,
+        &["channelArn", "messageId", "subChannelId", "wait"],
+    );
+    let message = errors.message(&fields, user);
     let wait = Wait {
-        duration: errors.wait(&wait),
+        duration: errors.wait(&fields),
         until: Until::All,
     };
     Ok((errors.finish(message)?, wait))
@@ -50,17 +51,35 @@ pub fn of_post(
     let body = body(event)?;
     let mut errors = Errors::default();
     let messages = errors.messages(&body, user);
-    let query = event.query();
-    errors.unknown("", &query, &["wait", "until"]);
+    let fields = Fields::of_query(event);
+    errors.only(&fields, &["wait", "until"]);
     let wait = Wait {
-        duration: errors.wait(&query),
-        until: errors.until(&query),
+        duration: errors.wait(&fields),
+        until: errors.until(&fields),
     };
     Ok((errors.finish(messages)?, wait))
 }
 
-/// Names and values of fields, in order, with repetitions.
-type Fields<'f> = Vec<(Cow<'f, str>, Cow<'f, str>)>;
+/// The fields of an object, in order, with repetitions.
+struct Fields<'f> {
+    /// Precedes the names of the fields in errors.
+    path: String,
+    values: Vec<(Cow<'f, str>, Cow<'f, str>)>,
+}
+
+impl<'f> Fields<'f> {
+    fn of_query(event: &'f Event<'_>) -> Self {
+        Self {
+            path: String::new(),
+            values: event.query(),
+        }
+    }
+
+    fn given<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        let given = self.values.iter().filter(move |(known, _)| known == name);
+        given.map(|(_, value)| value.as_ref())
+    }
+}
 
 /// The errors found so far.
 #[derive(Default)]
@@ -119,39 +138,38 @@ impl Errors {
                     self.add(format!("messages[{index}]"), "It must be a JSON object.");
                     return None;
                 };
-                let path = format!("messages[{index}].");
-                let mut fields = Fields::new();
+                let mut fields = Fields {
+                    path: format!("messages[{index}]."),
+                    values: Vec::new(),
+                };
                 for (name, value) in item.members() {
                     match json::string(value) {
-                        Some(value) => fields.push((name.into(), value)),
-                        None => self.add(format!("{path}{name}"), "It must be a string."),
+                        Some(value) => fields.values.push((name.into(), value)),
+                        None => self.add(format!("{}{name}", fields.path), "It must be a string."),
                     }
                 }
-                self.message(&path, &fields, user)
+                self.only(&fields, &["channelArn", "messageId", "subChannelId"]);
+                self.message(&fields, user)
             })
             .collect();
         messages.into_iter().collect()
     }
 
-    /// Parses one message from its fields. `path` precedes their names in errors.
-    fn message(
-        &mut self,
-        path: &str,
-        fields: &Fields<'_>,
-        user: &AppInstanceUserArn,
-    ) -> Option<MessageRef> {
-        const ID: &str = "It must be 1 to 128 letters, digits, - and _.";
-        self.unknown(path, fields, &["channelArn", "messageId", "subChannelId"]);
-        let channel = self.required(path, fields, "channelArn", |text| {
+    fn message(&mut self, fields: &Fields<'_>, user: &AppInstanceUserArn) -> Option<MessageRef> {
+        let id = |text: &str| {
+            MessageId::parse(text).ok_or("It must be 1 to 128 letters, digits, - and _.")
+        };
+        for name in ["channelArn", "messageId"] {
+            if fields.given(name).next().is_none() {
+                self.add(format!("{}{name}", fields.path), "It is required.");
+            }
+        }
+        let channel = self.field(fields, "channelArn", |text| {
             ChannelArn::parse_for(user, text)
                 .ok_or("It must be the ARN of a channel of the caller's own app instance.")
         });
-        let message = self.required(path, fields, "messageId", |text| {
-            MessageId::parse(text).ok_or(ID)
-        });
-        let sub_channel = self.optional(path, fields, "subChannelId", |text| {
-            MessageId::parse(text).ok_or(ID)
-        });
+        let message = self.field(fields, "messageId", id);
+        let sub_channel = self.field(fields, "subChannelId", id);
         Some(MessageRef {
             channel: channel?,
             message: message?,
@@ -161,7 +179,7 @@ impl Errors {
 
     /// Parses `wait`: whole seconds.
     fn wait(&mut self, fields: &Fields<'_>) -> Duration {
-        let wait = self.optional("", fields, "wait", |text| {
+        let wait = self.field(fields, "wait", |text| {
             let is_whole = text.bytes().all(|byte| byte.is_ascii_digit());
             // A number that does not fit is longer than any wait.
             let seconds = text.parse().unwrap_or(u64::MAX);
@@ -173,8 +191,8 @@ impl Errors {
     }
 
     fn until(&mut self, fields: &Fields<'_>) -> Until {
-        let has_wait = fields.iter().any(|(name, _)| name == "wait");
-        let until = self.optional("", fields, "until", |text| match text {
+        let has_wait = fields.given("wait").next().is_some();
+        let until = self.field(fields, "until", |text| match text {
             _ if !has_wait => Err("It needs `wait`."),
             "any" => Ok(Until::Any),
             "all" => Ok(Until::All),
@@ -183,47 +201,30 @@ impl Errors {
         until.unwrap_or(Until::All)
     }
 
-    fn unknown(&mut self, path: &str, fields: &Fields<'_>, known: &[&str]) {
-        for (name, _) in fields
-            .iter()
-            .filter(|(name, _)| !known.contains(&name.as_ref()))
-        {
-            self.add(format!("{path}{name}"), "This field is not known.");
+    /// Names the fields that are not `known`.
+    fn only(&mut self, fields: &Fields<'_>, known: &[&str]) {
+        for (name, _) in &fields.values {
+            if !known.contains(&name.as_ref()) {
+                self.add(format!("{}{name}", fields.path), "This field is not known.");
+            }
         }
     }
 
-    fn required<T>(
+    /// Parses a field, if it is given once and is not empty.
+    fn field<T>(
         &mut self,
-        path: &str,
         fields: &Fields<'_>,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
-        if !fields.iter().any(|(known, _)| known == name) {
-            self.add(format!("{path}{name}"), "It is required.");
-        }
-        self.optional(path, fields, name, parse)
-    }
-
-    fn optional<T>(
-        &mut self,
-        path: &str,
-        fields: &Fields<'_>,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, &'static str>,
-    ) -> Option<T> {
-        let mut given = fields.iter().filter(|(known, _)| known == name);
-        let (_, text) = given.next()?;
-        let parsed = if given.next().is_some() {
-            Err("It is given more than once.")
-        } else if text.is_empty() {
-            Err("It is empty.")
-        } else {
-            parse(text)
+        let mut given = fields.given(name);
+        let parsed = match (given.next()?, given.next()) {
+            (_, Some(_)) => Err("It is given more than once."),
+            ("", None) => Err("It is empty."),
+            (text, None) => parse(text),
         };
-        parsed
-            .map_err(|detail| self.add(format!("{path}{name}"), detail))
-            .ok()
+        let parsed = parsed.map_err(|detail| self.add(format!("{}{name}", fields.path), detail));
+        parsed.ok()
     }
 }
 
@@ -237,10 +238,9 @@ fn body(event: &Event<'_>) -> Result<String, Problem> {
     match event.body() {
         Ok(text) if text.len() > MAX_BODY_BYTES => Err(Problem::new(ProblemType::PayloadTooLarge)),
         Ok(text) => Ok(text),
-        Err(BodyIsNotText) => {
-            let mut errors = Errors::default();
-            errors.add("body", "It is not UTF-8 text.");
-            errors.finish(None)
-        }
+        Err(BodyIsNotText) => Err(Problem::invalid(vec![FieldError {
+            field: "body".to_owned(),
+            detail: "It is not UTF-8 text.".to_owned(),
+        }])),
     }
 }

@@ -23,7 +23,6 @@ macro_rules! problem_types {
         }
 
         impl ProblemType {
-            /// All problem types.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The last part of `type`.
@@ -36,7 +35,6 @@ macro_rules! problem_types {
                 match self { $(Self::$variant => concat!("Problem", stringify!($variant)),)* }
             }
 
-            /// The HTTP status code.
             pub fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
@@ -105,23 +103,17 @@ impl ProblemType {
     }
 }
 
-/// A field of the request, and what is wrong with it.
 #[derive(Clone, Serialize, PartialEq, Eq, Debug)]
 pub struct FieldError {
-    /// The name of the field, as it was sent.
     pub field: String,
-    /// What is wrong, in a sentence.
     pub detail: String,
 }
 
-/// A problem of one request or one message.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// The type.
     pub problem_type: ProblemType,
     /// The fields that are not valid, of an `invalid-request`.
     pub errors: Vec<FieldError>,
-    /// The cause, for the log.
     pub cause: Option<Cow<'static, str>>,
 }
 
@@ -163,7 +155,6 @@ impl Problem {
     }
 }
 
-/// The body of a problem.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProblemBody<'p> {
@@ -186,8 +177,8 @@ impl From<&Malformed> for Problem {
 impl From<IdentityError> for Problem {
     fn from(error: IdentityError) -> Self {
         let problem_type = match error {
-            IdentityError::Unauthenticated(_) => ProblemType::Unauthenticated,
             IdentityError::Unmapped(_) => ProblemType::IdentityNotMapped,
+            _ => ProblemType::Unauthenticated,
         };
         Self::because(problem_type, error.to_string())
     }
@@ -199,11 +190,9 @@ impl From<&ChimeError> for Problem {
             ErrorKind::UnknownUser => ProblemType::UserNotProvisioned,
             ErrorKind::NoSuchMessage => ProblemType::MessageNotFound,
             ErrorKind::Throttled => ProblemType::Throttled,
-            ErrorKind::NotPermitted | ErrorKind::NoCredentials => ProblemType::Misconfigured,
-            ErrorKind::Failure | ErrorKind::CutOff | ErrorKind::Unusable => {
-                ProblemType::UpstreamFailure
-            }
-            ErrorKind::Unavailable | ErrorKind::Unreachable => ProblemType::UpstreamUnavailable,
+            ErrorKind::NotPermitted => ProblemType::Misconfigured,
+            ErrorKind::Failure | ErrorKind::Unusable => ProblemType::UpstreamFailure,
+            ErrorKind::Unavailable => ProblemType::UpstreamUnavailable,
             ErrorKind::Timeout => ProblemType::UpstreamTimeout,
             ErrorKind::Unsendable => ProblemType::InternalError,
         };

@@ -33,11 +33,9 @@ pub struct Record {
     /// The gateway's id of the request, or Lambda's.
     request_id: String,
     lambda_request_id: String,
-    /// The root of the X-Ray trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
     chime_request_ids: Vec<String>,
-    method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<Operation>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +107,6 @@ enum Metric {
 }
 
 impl Record {
-    /// An empty record of an invocation.
     pub(crate) fn new(
         function_name: &str,
         lambda_request_id: &str,
@@ -121,7 +118,6 @@ impl Record {
             request_id: lambda_request_id.to_owned(),
             lambda_request_id: lambda_request_id.to_owned(),
             trace_id: trace_header.and_then(trace_id).map(str::to_owned),
-            method: "OTHER",
             cold_start,
             function_name: function_name.to_owned(),
             ..Self::default()
@@ -141,7 +137,6 @@ impl Record {
             self.request_id.clone_from(id);
         }
         self.event_source = Some(event.gateway);
-        self.method = known_method(&event.method);
     }
 
     pub(crate) fn operation(&mut self, operation: Operation) {
@@ -179,7 +174,14 @@ impl Record {
     }
 
     pub(crate) fn status(&mut self, status: &MessageStatus) {
-        let (name, metric) = status.value().recorded();
+        // Chime's text of a value that is not known is not logged.
+        let (name, metric) = match status.value() {
+            "SENT" => ("SENT", "StatusSent"),
+            "PENDING" => ("PENDING", "StatusPending"),
+            "FAILED" => ("FAILED", "StatusFailed"),
+            "DENIED" => ("DENIED", "StatusDenied"),
+            _ => ("OTHER", "StatusOther"),
+        };
         self.message_status.add(name);
         self.count(metric, 1);
     }
@@ -221,7 +223,6 @@ impl Record {
         self.emf = Some(Emf::of(&self.metrics));
     }
 
-    /// Writes the record to the log.
     pub fn write(&self) {
         log::write(self);
     }
@@ -282,17 +283,6 @@ impl Emf {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The method, if HTTP defines it. Any other text is the caller's, so it is not logged.
-fn known_method(method: &str) -> &'static str {
-    const METHODS: [&str; 9] = [
-        "GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT",
-    ];
-    METHODS
-        .into_iter()
-        .find(|known| *known == method)
-        .unwrap_or("OTHER")
 }
 
 /// The root of a trace header such as `Root=1-…;Parent=…;Sampled=1`: `1-`, 8 hex digits, `-`, 24 hex digits.

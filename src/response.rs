@@ -16,11 +16,8 @@ use crate::problem::{Problem, ProblemType};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
-    /// The HTTP status code.
     pub status_code: u16,
-    /// The headers. Names are in lower case.
     pub headers: BTreeMap<&'static str, Cow<'static, str>>,
-    /// The body, which is always text.
     pub body: String,
     is_base64_encoded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,7 +25,6 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response without a body.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
             status_code: status.as_u16(),
@@ -39,7 +35,6 @@ impl Response {
         }
     }
 
-    /// A 200 with JSON.
     pub(crate) fn ok(body: &impl Serialize) -> Result<Self, Problem> {
         Self::json(StatusCode::OK, "application/json", body)
             .map_err(|error| Problem::because(ProblemType::InternalError, error.to_string()))

@@ -34,9 +34,6 @@ const HOLE: char = '\0';
 
 impl UserArnPattern {
     /// Parses a pattern.
-    ///
-    /// # Errors
-    /// [`PatternError`] if the text is not a pattern, or no value can make it an AppInstanceUser ARN.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let (skeleton, names) = take_names(text)?;
         let mut names = names.into_iter();
@@ -103,44 +100,40 @@ impl UserArnPattern {
         &self,
         value: impl Fn(&str) -> Result<String, MappingErrorKind>,
     ) -> Result<AppInstanceUserArn, MappingError> {
+        let refused = |name: &str, kind| MappingError {
+            name: name.to_owned(),
+            kind,
+        };
         let value = |name: &str| match value(name) {
-            Ok(value) if value.is_empty() => Err(MappingErrorKind::Missing),
-            other => other,
+            Ok(value) if value.is_empty() => Err(refused(name, MappingErrorKind::Missing)),
+            other => other.map_err(|kind| refused(name, kind)),
         };
         match &self.0 {
-            Shape::WholeArn { name } => {
-                let arn = value(name).map_err(|kind| MappingError::new(name, kind))?;
-                AppInstanceUserArn::split(&arn)
-                    .and_then(|parts| AppInstanceUserArn::join(parts).ok())
-                    .ok_or_else(|| MappingError::new(name, MappingErrorKind::NotAUserArn))
-            }
+            Shape::WholeArn { name } => AppInstanceUserArn::split(&value(name)?)
+                .and_then(|parts| AppInstanceUserArn::join(parts).ok())
+                .ok_or_else(|| refused(name, MappingErrorKind::NotAUserArn)),
             Shape::Parts(templates) => {
                 let mut parts = [const { String::new() }; 5];
                 for (part, template) in parts.iter_mut().zip(templates.iter()) {
                     *part = template.fill(value)?;
                 }
-                AppInstanceUserArn::join(parts.each_ref().map(String::as_str)).map_err(
-                    |(index, error)| {
-                        let hole = templates.get(index).and_then(|part| part.hole.as_ref());
-                        let name = hole.map_or("", |hole| &hole.name);
-                        MappingError::new(name, MappingErrorKind::NotLegal(error))
-                    },
-                )
+                let arn = AppInstanceUserArn::join(parts.each_ref().map(String::as_str));
+                arn.map_err(|(index, error)| {
+                    let hole = templates.get(index).and_then(|part| part.hole.as_ref());
+                    let name = hole.map_or("", |hole| &hole.name);
+                    refused(name, MappingErrorKind::NotLegal(error))
+                })
             }
         }
     }
 }
 
 impl Template {
-    fn fill(
-        &self,
-        value: impl Fn(&str) -> Result<String, MappingErrorKind>,
-    ) -> Result<String, MappingError> {
-        let Some(hole) = &self.hole else {
-            return Ok(self.before.clone());
-        };
-        let value = value(&hole.name).map_err(|kind| MappingError::new(&hole.name, kind))?;
-        Ok(format!("{}{value}{}", self.before, hole.after))
+    fn fill<E>(&self, value: impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
+        match &self.hole {
+            None => Ok(self.before.clone()),
+            Some(hole) => Ok(self.before.clone() + &value(&hole.name)? + &hole.after),
+        }
     }
 
     /// Whether any value makes the part legal. Tries the few values that decide it, instead of a proof for
@@ -152,7 +145,7 @@ impl Template {
             .into_iter()
             .chain(digits);
         values.any(|value| {
-            let part = self.fill(|_| Ok(value.clone()));
+            let part = self.fill(|_| Ok::<_, PartError>(value.clone()));
             part.is_ok_and(|part| rule.check(&part).is_ok())
         })
     }
@@ -188,22 +181,17 @@ fn take_names(text: &str) -> Result<(String, Vec<String>), PatternError> {
 /// The reason why a text is not a valid pattern.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum PatternError {
-    /// A `{` without its `}`, or the reverse.
     #[error("a brace is not closed or not opened")]
     Unbalanced,
-    /// `{}`.
     #[error("a placeholder has no name")]
     Unnamed,
-    /// No placeholder at all.
     #[error("it has no {{placeholder}}, so every caller would be the same user")]
     Constant,
-    /// Two placeholders in one part of the ARN.
     #[error(
         "two {{placeholders}} are in one part of the ARN, so two callers could become one user; compose the \
          id in a token hook or a Lambda authorizer"
     )]
     SharedPart,
-    /// No value makes it an AppInstanceUser ARN.
     #[error(
         "no value makes it an AppInstanceUser ARN; it must be \
          arn:PARTITION:chime:REGION:ACCOUNT:app-instance/ID/user/ID with {{placeholders}} for what the \
@@ -212,49 +200,25 @@ pub enum PatternError {
     NotAUserArn,
 }
 
-/// The reason why an identity has no AppInstanceUser. Names placeholders, never their values.
+/// The reason why an identity has no AppInstanceUser. Names a placeholder, never its value.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the value of {{{name}}} cannot be used: {kind}")]
 pub struct MappingError {
-    name: String,
-    kind: MappingErrorKind,
-}
-
-impl MappingError {
-    fn new(name: &str, kind: MappingErrorKind) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-        }
-    }
-
-    /// The name of the placeholder.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The reason.
-    pub fn kind(&self) -> MappingErrorKind {
-        self.kind
-    }
+    pub name: String,
+    pub kind: MappingErrorKind,
 }
 
 /// The reason why a value cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum MappingErrorKind {
-    /// The value is missing or empty, or is not a string.
     #[error("it is missing, empty or not a string")]
     Missing,
-    /// The request was signed, but not in a role session.
     #[error("the request was not signed in a role session")]
     NoRoleSession,
-    /// The session name that all users of a Cognito identity pool share.
     #[error("all users of an identity pool have the same session name")]
     SharedSession,
-    /// The part of the ARN is not legal with this value.
     #[error("the part of the ARN with this value has {0}")]
     NotLegal(PartError),
-    /// The value should be the whole ARN, and is not.
     #[error("it is not the ARN of an AppInstanceUser")]
     NotAUserArn,
 }
@@ -275,7 +239,7 @@ mod tests {
         });
         filled
             .map(|arn| arn.as_str().to_owned())
-            .map_err(|error| error.kind())
+            .map_err(|error| error.kind)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use chime_message_status::arn::PartError;
 use chime_message_status::config::Config;
-use chime_message_status::identity::{Authorizer, IdentityError, Offer, Unauthenticated};
+use chime_message_status::identity::{Authorizer, IdentityError, Offer};
 use chime_message_status::user_arn::MappingErrorKind;
 use serde_json::Value;
 
@@ -63,16 +63,16 @@ pub fn warnings(config: &Config, offers: &[Offer]) -> Vec<String> {
 pub fn next_step(error: &IdentityError, offers: &[Offer]) -> Option<String> {
     let error = match error {
         IdentityError::Unmapped(error) => error,
-        IdentityError::Unauthenticated(Unauthenticated::NoContext) => {
+        IdentityError::NoContext => {
             let step = "Attach an authorizer to the route, of the kind that the pattern needs.";
             return Some(format!("{step} A token in a header does not count."));
         }
-        IdentityError::Unauthenticated(_) => return None,
+        _ => return None,
     };
     let mut offers = offers.iter();
-    let found = offers.find_map(|offer| offer.values.get(error.name()));
+    let found = offers.find_map(|offer| offer.values.get(&error.name));
     let value = found.and_then(Option::as_deref).unwrap_or_default();
-    Some(match error.kind() {
+    Some(match error.kind {
         MappingErrorKind::Missing if found.is_none() => {
             "The identity lacks it. Case counts, and access tokens have no attributes.".to_owned()
         }

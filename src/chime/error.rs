@@ -1,21 +1,23 @@
 //! Errors of Chime calls, and how they are classified.
 
-use std::fmt;
+use std::error::Error;
+use std::iter::successors;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_chimesdkmessaging::config::http::HttpResponse;
 use aws_sdk_chimesdkmessaging::error::{ConnectorError, ProvideErrorMetadata, SdkError};
-use thiserror::Error;
 
 use super::http::HttpError;
 
+/// Maximum length of an error name in the log. The longest known one has 35 characters.
+const MAX_NAME_LENGTH: usize = 64;
 /// The SDK reports missing credentials, and a source of credentials that hangs, as a request that it cannot send.
 const NO_CREDENTIALS: &str = "the function has no usable AWS credentials";
 
 /// The reason why a call has no result.
 ///
 /// Its text never quotes a response, because responses can contain ARNs and this error is logged.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct ChimeError {
     kind: ErrorKind,
@@ -31,18 +33,12 @@ pub enum ErrorKind {
     NoSuchMessage,
     /// The quota of the user is used up.
     Throttled,
-    /// The function may not call: permissions, signature, subscription.
+    /// The function may not call: permissions, credentials, signature, subscription.
     NotPermitted,
-    /// There are no AWS credentials to sign the call with.
-    NoCredentials,
-    /// Chime failed. The next call may succeed.
+    /// Chime failed, or its response was cut off. The next call may succeed.
     Failure,
-    /// The connection was lost within the response body.
-    CutOff,
-    /// Chime is unavailable.
+    /// Chime is unavailable, or the connection was lost before the response.
     Unavailable,
-    /// No connection, or one that was lost before the response.
-    Unreachable,
     /// No response in time.
     Timeout,
     /// A response that is not valid.
@@ -51,79 +47,73 @@ pub enum ErrorKind {
     Unsendable,
 }
 
-/// Whether a failed call is worth another one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Retry {
-    /// The result is final.
-    Never,
-    /// Only a request that waits calls again.
-    InWait,
-    /// A request that does not wait calls once more.
-    Once,
-    /// A request that does not wait calls up to two times more.
-    Twice,
-}
+impl ErrorKind {
+    /// Whether another call would have the same result.
+    pub(crate) fn is_final(self) -> bool {
+        use ErrorKind::{NoSuchMessage, NotPermitted, UnknownUser, Unsendable};
+        matches!(
+            self,
+            UnknownUser | NoSuchMessage | NotPermitted | Unsendable
+        )
+    }
 
-impl Retry {
-    /// Maximum number of calls of a request that does not wait.
+    /// Maximum number of calls about a message in a request that does not wait.
     pub(crate) fn max_calls(self) -> usize {
         match self {
-            Self::Never | Self::InWait => 1,
-            Self::Once => 2,
-            Self::Twice => 3,
+            Self::Failure | Self::Unavailable => 3,
+            Self::Throttled => 2,
+            _ => 1,
+        }
+    }
+
+    /// The kind of an error with this name, whatever its HTTP status is. `None` if the status decides.
+    fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "UnauthorizedClientException" => Some(Self::UnknownUser),
+            "BadRequestException" | "ForbiddenException" | "NotFoundException" => {
+                Some(Self::NoSuchMessage)
+            }
+            "RequestLimitExceeded"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "SlowDown"
+            | "ThrottledClientException"
+            | "ThrottledException"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException" => Some(Self::Throttled),
+            _ => None,
         }
     }
 }
 
 impl ChimeError {
-    /// An error of this kind, with the cause for the log.
     pub(crate) fn new(kind: ErrorKind, cause: impl Into<String>) -> Self {
-        Self {
-            kind,
-            cause: cause.into(),
-        }
+        let cause = cause.into();
+        Self { kind, cause }
     }
 
     pub(super) fn unusable(cause: &str) -> Self {
         Self::new(ErrorKind::Unusable, cause)
     }
 
-    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
-    }
-
-    /// Whether the call is worth another one.
-    pub(crate) fn retry(&self) -> Retry {
-        match self.kind {
-            ErrorKind::UnknownUser
-            | ErrorKind::NoSuchMessage
-            | ErrorKind::NotPermitted
-            | ErrorKind::NoCredentials
-            | ErrorKind::Unsendable => Retry::Never,
-            ErrorKind::Timeout | ErrorKind::Unusable => Retry::InWait,
-            ErrorKind::Throttled => Retry::Once,
-            ErrorKind::Failure
-            | ErrorKind::CutOff
-            | ErrorKind::Unavailable
-            | ErrorKind::Unreachable => Retry::Twice,
-        }
     }
 
     pub(super) fn from_sdk<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
         match error {
             // The SDK reports a response that it cannot read as an error of the service.
-            SdkError::ServiceError(service) if service.raw().status().is_success() => {
-                Self::unusable("Chime's response is not valid")
-            }
-            SdkError::ServiceError(service) => {
+            SdkError::ServiceError(service) if !service.raw().status().is_success() => {
                 Self::from_response(service.raw().status().as_u16(), service.err().code())
             }
-            SdkError::ResponseError(_) => Self::unusable("Chime's response is not valid"),
-            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(error) => Self::from_connector(error),
-                None => Self::new(ErrorKind::NoCredentials, NO_CREDENTIALS),
-            },
+            SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+                Self::unusable("Chime's response is not valid")
+            }
+            SdkError::DispatchFailure(failure) => failure.as_connector_error().map_or_else(
+                || Self::new(ErrorKind::NotPermitted, NO_CREDENTIALS),
+                Self::from_connector,
+            ),
             _ => Self::new(
                 ErrorKind::Unsendable,
                 "the SDK could not create the request",
@@ -133,114 +123,54 @@ impl ChimeError {
 
     fn from_response(status: u16, name: Option<&str>) -> Self {
         let name = name.filter(|name| !name.is_empty());
-        let known = NAMES.iter().find(|(known, _)| name == Some(known));
-        let kind = match (known, status) {
-            (Some((_, Some(kind))), _) => *kind,
+        let kind = match (name.and_then(ErrorKind::of_name), status) {
+            (Some(kind), _) => kind,
             (None, 400..=499) if name.is_none() => ErrorKind::Unusable,
-            (_, 429) => ErrorKind::Throttled,
-            (_, 400..=499) => ErrorKind::NotPermitted,
-            (_, 500 | 502) => ErrorKind::Failure,
-            (_, 503) => ErrorKind::Unavailable,
-            (_, 504) => ErrorKind::Timeout,
+            (None, 429) => ErrorKind::Throttled,
+            (None, 400..=499) => ErrorKind::NotPermitted,
+            (None, 500 | 502) => ErrorKind::Failure,
+            (None, 503) => ErrorKind::Unavailable,
+            (None, 504) => ErrorKind::Timeout,
             _ => ErrorKind::Unusable,
         };
-        let cause = match (known, name) {
-            (Some((name, _)), _) => format!("Chime returned {status} {name}"),
-            (None, Some(_)) => format!("Chime returned {status} with an unknown error name"),
-            (None, None) => format!("Chime returned {status} without an error name"),
+        let name = match name {
+            None => "without an error name",
+            // A proxy could have written it, with an ARN or a token in it.
+            Some(name) if !is_plain(name) => "with an unusual error name",
+            Some(name) => name,
         };
-        Self { kind, cause }
+        Self::new(kind, format!("Chime returned {status} {name}"))
     }
 
     fn from_connector(error: &ConnectorError) -> Self {
-        let chain = SourceChain(error);
+        let http = chain(error).find_map(|cause| cause.downcast_ref::<HttpError>());
         // Credentials may come from a service that is called through the same connector, so the call itself may
         // not have begun.
-        if chain.find::<CredentialsError>().is_none()
-            && let Some(error) = chain.find::<HttpError>()
-        {
-            return match error {
-                // There was no response, so this text cannot quote one.
-                HttpError::Unreachable(_) => {
-                    Self::new(ErrorKind::Unreachable, SourceChain(error).to_string())
-                }
-                HttpError::Timeout => Self::new(ErrorKind::Timeout, error.to_string()),
-                HttpError::CutOff => Self::new(ErrorKind::CutOff, error.to_string()),
-                HttpError::Request => Self::new(ErrorKind::Unsendable, error.to_string()),
-                HttpError::NotHttp | HttpError::TooLarge | HttpError::Invalid => {
-                    Self::unusable(&error.to_string())
-                }
-            };
-        }
-        Self::new(ErrorKind::NoCredentials, NO_CREDENTIALS)
+        let is_of_credentials = chain(error).any(|cause| cause.is::<CredentialsError>());
+        let Some(error) = http.filter(|_| !is_of_credentials) else {
+            return Self::new(ErrorKind::NotPermitted, NO_CREDENTIALS);
+        };
+        let kind = match error {
+            HttpError::Unreachable(_) => ErrorKind::Unavailable,
+            HttpError::Timeout => ErrorKind::Timeout,
+            HttpError::CutOff => ErrorKind::Failure,
+            HttpError::Unusable(_) => ErrorKind::Unusable,
+            HttpError::Request => ErrorKind::Unsendable,
+        };
+        // None of them has read a response, so this cannot quote one.
+        let causes: Vec<_> = chain(error).map(ToString::to_string).collect();
+        Self::new(kind, causes.join(": "))
     }
 }
 
-/// The error names that may be logged: Chime's own, and the [common errors][common] of signed AWS APIs.
-/// Any other name is not logged, because a proxy could have written it.
-///
-/// A name with a kind decides, whatever the HTTP status is. For a name without a kind, the status decides.
-///
-/// [common]: https://docs.aws.amazon.com/chime-sdk/latest/APIReference/CommonErrors.html
-const NAMES: [(&str, Option<ErrorKind>); 35] = [
-    ("UnauthorizedClientException", Some(ErrorKind::UnknownUser)),
-    ("BadRequestException", Some(ErrorKind::NoSuchMessage)),
-    ("ForbiddenException", Some(ErrorKind::NoSuchMessage)),
-    ("NotFoundException", Some(ErrorKind::NoSuchMessage)),
-    ("ThrottledClientException", Some(ErrorKind::Throttled)),
-    ("Throttling", Some(ErrorKind::Throttled)),
-    ("ThrottlingException", Some(ErrorKind::Throttled)),
-    ("ThrottledException", Some(ErrorKind::Throttled)),
-    ("RequestThrottled", Some(ErrorKind::Throttled)),
-    ("RequestThrottledException", Some(ErrorKind::Throttled)),
-    ("TooManyRequestsException", Some(ErrorKind::Throttled)),
-    ("RequestLimitExceeded", Some(ErrorKind::Throttled)),
-    ("SlowDown", Some(ErrorKind::Throttled)),
-    ("ServiceFailureException", None),
-    ("InternalFailure", None),
-    ("InternalServerError", None),
-    ("ServiceUnavailableException", None),
-    ("ServiceUnavailable", None),
-    ("AccessDenied", None),
-    ("AccessDeniedException", None),
-    ("ExpiredToken", None),
-    ("ExpiredTokenException", None),
-    ("IncompleteSignature", None),
-    ("IncompleteSignatureException", None),
-    ("InvalidClientTokenId", None),
-    ("InvalidSignatureException", None),
-    ("MissingAuthenticationToken", None),
-    ("MissingAuthenticationTokenException", None),
-    ("NotAuthorized", None),
-    ("OptInRequired", None),
-    ("RequestExpired", None),
-    ("RequestTimeTooSkewed", None),
-    ("SignatureDoesNotMatch", None),
-    ("UnrecognizedClientException", None),
-    ("UnknownOperationException", None),
-];
+/// Whether a text is a name and nothing else.
+fn is_plain(name: &str) -> bool {
+    name.len() <= MAX_NAME_LENGTH && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
 
 /// An error and its sources, outermost first.
-struct SourceChain<'e>(&'e (dyn std::error::Error + 'static));
-
-impl<'e> SourceChain<'e> {
-    fn iter(&self) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-        std::iter::successors(Some(self.0), |error| error.source())
-    }
-
-    fn find<E: std::error::Error + 'static>(&self) -> Option<&'e E> {
-        self.iter().find_map(|error| error.downcast_ref())
-    }
-}
-
-impl fmt::Display for SourceChain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, error) in self.iter().enumerate() {
-            let separator = if depth == 0 { "" } else { ": " };
-            write!(formatter, "{separator}{error}")?;
-        }
-        Ok(())
-    }
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

@@ -48,14 +48,10 @@ pub(super) enum HttpError {
     Unreachable(#[source] legacy::Error),
     #[error("no response within CHIME_ATTEMPT_TIMEOUT_MS")]
     Timeout,
-    #[error("the response is not HTTP")]
-    NotHttp,
     #[error("the connection ended within the response body")]
     CutOff,
-    #[error("the response body has more than 64 KiB")]
-    TooLarge,
-    #[error("the SDK cannot represent the response")]
-    Invalid,
+    #[error("{0}")]
+    Unusable(&'static str),
     #[error("the SDK made an invalid request")]
     Request,
 }
@@ -165,11 +161,10 @@ impl Pools {
     }
 }
 
-/// Receives a response with its body.
 async fn receive(response: legacy::ResponseFuture) -> Result<HttpResponse, HttpError> {
     let response = response.await.map_err(|error| {
         if is_not_http(&error) {
-            HttpError::NotHttp
+            HttpError::Unusable("the response is not HTTP")
         } else {
             HttpError::Unreachable(error)
         }
@@ -178,13 +173,13 @@ async fn receive(response: legacy::ResponseFuture) -> Result<HttpResponse, HttpE
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
     let body = body.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            HttpError::TooLarge
+            HttpError::Unusable("the response body has more than 64 KiB")
         } else {
             HttpError::CutOff
         }
     })?;
     let response = Response::from_parts(head, SdkBody::from(body.to_bytes()));
-    HttpResponse::try_from(response).map_err(|_| HttpError::Invalid)
+    HttpResponse::try_from(response).map_err(|_| HttpError::Unusable("the response is not valid"))
 }
 
 fn is_not_http(error: &legacy::Error) -> bool {

@@ -17,16 +17,13 @@ pub struct RootCertificates(Arc<RootCertStore>);
 /// The reason why a file is not a bundle of root certificates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum BundleError {
-    /// The text is cut off or garbled.
     #[error("it is not a PEM file")]
     NotPem,
-    /// No certificate, or none that can be a trust anchor.
     #[error("it has no usable certificate")]
     NoCertificate,
 }
 
 impl RootCertificates {
-    /// Mozilla's root certificates.
     pub fn compiled_in() -> Self {
         let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
         Self(Arc::new(RootCertStore::from_iter(roots)))
@@ -34,9 +31,6 @@ impl RootCertificates {
 
     /// Parses all certificates of a PEM file ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)). Ignores
     /// certificates that cannot be a trust anchor, which old bundles contain.
-    ///
-    /// # Errors
-    /// [`BundleError`] if the file is not PEM, or has no usable certificate.
     pub fn parse(pem: &[u8]) -> Result<Self, BundleError> {
         let certificates = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::chime::{ChimeError, ErrorKind, Retry};
+use crate::chime::{ChimeError, ErrorKind};
 use crate::status::MessageStatus;
 
 /// Maximum number of calls in flight.
@@ -47,10 +47,8 @@ const LAST_POLL_INTERVAL: u64 = POLL_INTERVALS[11];
 /// A failed poll doubles an interval that is shorter than this, to at most this.
 const MAX_INTERVAL_AFTER_FAILURE: Duration = Duration::from_millis(1400);
 
-/// The result of a call.
 pub type Outcome = Result<MessageStatus, ChimeError>;
 
-/// What to do now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Call about the message with this index, and come back at once.
@@ -64,22 +62,18 @@ pub enum Step {
 /// What a plan must keep to.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Number of different messages.
     pub messages: usize,
     /// Maximum number of calls in any second.
     pub calls_per_second: usize,
     /// When the result must be there.
     pub deadline: Duration,
-    /// How long to wait for decisions.
     pub wait: Wait,
 }
 
 /// How long a request waits for decisions, and for how many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wait {
-    /// The longest time. Zero does not wait.
     pub duration: Duration,
-    /// The decisions that end the wait.
     pub until: Until,
 }
 
@@ -95,7 +89,6 @@ pub enum Until {
 /// The result of one message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// Chime's status.
     Status(MessageStatus),
     /// The message's last failure, or the request's last failure if it was never called.
     Failed(ChimeError),
@@ -108,7 +101,6 @@ pub enum Answer {
 /// Counts of the calls of a request.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Counts {
-    /// Calls that began.
     pub calls: u64,
     /// Calls after a failed call for the same message.
     pub retries: u64,
@@ -116,7 +108,6 @@ pub struct Counts {
     pub latencies: Vec<Duration>,
 }
 
-/// The plan of one request.
 pub struct Plan {
     terms: Terms,
     messages: Vec<Message>,
@@ -130,7 +121,6 @@ pub struct Plan {
     rng: Rng,
 }
 
-/// One message.
 #[derive(Default)]
 struct Message {
     /// Earliest time of the next call.
@@ -154,14 +144,10 @@ impl Message {
 
 impl Plan {
     /// A plan whose pauses vary by `rng`.
-    pub fn new(terms: Terms, rng: Rng) -> Self {
-        let mut terms = terms;
+    pub fn new(mut terms: Terms, rng: Rng) -> Self {
         if terms.wait.duration.is_zero() {
-            let messages = u32::try_from(terms.messages).unwrap_or(u32::MAX);
-            let rate = u32::try_from(terms.calls_per_second)
-                .unwrap_or(u32::MAX)
-                .max(1);
-            let own = Duration::from_secs(1) * messages / rate + MAX_TIME_WITHOUT_WAIT;
+            let rate = terms.calls_per_second.max(1) as u32;
+            let own = Duration::from_secs(terms.messages as u64) / rate + MAX_TIME_WITHOUT_WAIT;
             terms.deadline = terms.deadline.min(own);
         }
         Self {
@@ -215,10 +201,6 @@ impl Plan {
         message.ended_calls += 1;
         self.rate.ended(now);
         self.counts.latencies.push(now.saturating_sub(called_at));
-        let retry = match &outcome {
-            Ok(_) => Retry::Never,
-            Err(error) => error.retry(),
-        };
         match outcome {
             Ok(status) if waits && status.is_pending() => {
                 message.pending = Some(status);
@@ -226,7 +208,7 @@ impl Plan {
                 message.due = called_at + interval;
                 self.usable_response(now);
             }
-            Err(failure) if retry != Retry::Never => {
+            Err(failure) if !failure.kind().is_final() => {
                 message.last_failure = Some(failure.clone());
                 message.due = if waits {
                     called_at + after_failure(interval)
@@ -234,7 +216,7 @@ impl Plan {
                     now + backoff(message.ended_calls, &mut self.rng)
                 };
                 let is_last = !waits
-                    && (message.ended_calls >= retry.max_calls()
+                    && (message.ended_calls >= failure.kind().max_calls()
                         || message.due >= self.terms.deadline);
                 if is_last {
                     message.decision = Some(Err(failure.clone()));
@@ -248,7 +230,6 @@ impl Plan {
         }
     }
 
-    /// The result of each message, and the counts.
     pub fn finish(self) -> (Vec<Answer>, Counts) {
         // Of the early ends, only those by failures leave messages without a result.
         let last_failure = self.failures.last.filter(|_| self.give_up_at.is_some());
@@ -352,7 +333,6 @@ impl Plan {
     }
 }
 
-/// Failures since the last usable response.
 #[derive(Default)]
 struct Failures {
     in_a_row: u32,

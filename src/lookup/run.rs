@@ -12,9 +12,7 @@ use crate::ids::MessageRef;
 
 /// The results of one request.
 pub struct Lookup {
-    /// One for each message, in order.
     pub answers: Vec<Answer>,
-    /// Counts of the calls.
     pub counts: Counts,
     /// Chime's ids of the calls that got a response.
     pub chime_request_ids: Vec<String>,

@@ -188,7 +188,7 @@ fn an_event_in_a_line_of_a_log_is_found() {
     let line = format!("\u{feff}(id) Endpoint request body: {event} \n");
     run(&["-"], &line, &variables).assert(0, &["maps to"]);
     let (cut, _) = event.split_at(event.len() / 2);
-    run(&["-"], cut, &variables).assert(1, &["(500): the event is cut off"]);
+    run(&["-"], cut, &variables).assert(1, &["(500): the event is not the JSON of a gateway"]);
 }
 
 #[test]

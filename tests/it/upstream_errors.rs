@@ -139,9 +139,10 @@ async fn every_other_named_4xx_is_misconfigured_and_logged_as_an_error() {
         (Fault::incomplete_signature(), "IncompleteSignature"),
         (named(403, "RequestTimeTooSkewed"), "RequestTimeTooSkewed"),
         (named(400, "RequestExpired"), "RequestExpired"),
-        (named(404, "ResourceNotFoundException"), "unknown error"),
-        (named(400, "ValidationException"), "unknown error"),
-        (named(402, "SomethingNew"), "unknown error"),
+        (named(404, "ResourceNotFoundException"), "ResourceNotFoundException"),
+        (named(400, "ValidationException"), "ValidationException"),
+        (named(402, "SomethingNew"), "SomethingNew"),
+        (named(400, "of user/bob"), "unusual error name"),
     ] {
         assert_maps_to(fault, 500, "misconfigured", 1, cause).await;
     }

@@ -8,18 +8,15 @@ use super::{Answer, Counts, Outcome, Plan, Step, Terms, Until, Wait};
 use crate::chime::{ChimeError, ErrorKind};
 use crate::status::MessageStatus;
 use ErrorKind::{
-    CutOff, Failure, NoSuchMessage, NotPermitted, Throttled, Timeout, Unavailable, UnknownUser,
-    Unreachable, Unusable,
+    Failure, NoSuchMessage, NotPermitted, Throttled, Timeout, Unavailable, UnknownUser, Unusable,
 };
 
 mod histories;
 
 /// Failures that are retried in a wait, and the calls that a request without a wait makes.
-const FAILURES: [(ErrorKind, usize); 7] = [
+const FAILURES: [(ErrorKind, usize); 5] = [
     (Failure, 3),
     (Unavailable, 3),
-    (Unreachable, 3),
-    (CutOff, 3),
     (Throttled, 2),
     (Timeout, 1),
     (Unusable, 1),

@@ -575,12 +575,12 @@ proptest! {
     #[test]
     fn a_blip_of_60_ms_fails_no_message(
         (messages, rate) in (1..=20_usize, 1..=50_usize), duration in 0..=1_u64, from in 0..1000_u64,
-        kind in 0..5_usize, seed in any::<u64>(),
+        kind in 0..3_usize, seed in any::<u64>(),
     ) {
         // A throttle is retried once, so a single message without a wait can lose to a blip of throttles.
         // The wait must have room for a few more calls than messages.
         let duration = if messages <= 12 * rate { duration } else { 0 };
-        let kind = FAILURES[if messages == 1 { kind % 4 } else { kind }].0;
+        let kind = FAILURES[if messages == 1 { kind % 2 } else { kind }].0;
         let mut dice = Rng::with_seed(seed);
         let terms = terms(messages, rate, duration * 20_000, Until::All);
         let from = if dice.bool() { 0 } else { from };
