@@ -199,13 +199,3 @@ async fn secrets_never_reach_a_log_or_a_problem() {
         }
     }
 }
-
-#[tokio::test]
-async fn malformed_events_are_recorded() {
-    let env = TestEnv::new().await;
-    let reply = env.send_bytes("null").await;
-    reply.assert_problem(500, "internal-error");
-    let record = env.logged(|line| line["problem"] == "internal-error").await;
-    assert_eq!(record["level"], "ERROR");
-    assert_eq!(record["method"], "OTHER");
-}

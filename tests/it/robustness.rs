@@ -8,24 +8,47 @@ use crate::support::{
     GatewayResponse, MESSAGE, SECOND, TIMEOUT, TestEnv, get_status, request_id, sample,
 };
 
+/// Payloads that are not the event of a supported gateway, one a line. The first one is empty.
+const NOT_EVENTS: &str = r#"
+null
+[]
+{}
+"x"
+0
+true
+{
+NaN
+{"Records":[{"eventSource":"aws:sqs","body":"x"}]}
+{"version":"0","detail-type":"x","detail":{}}
+{"requestContext":{"routeKey":"$connect","eventType":"CONNECT","connectionId":"x"},"isBase64Encoded":false}
+{"version":"2.0"}
+{"version":2.0,"requestContext":{}}"#;
+
 #[tokio::test]
 async fn payloads_that_are_not_gateway_events_get_a_problem() {
     let env = TestEnv::new().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let long = format!("{{\"x\":\"{}\"}}", "x".repeat(5_000_000));
-    for bytes in [
-        &b""[..], b"null", b"[]", b"{}", b"\"x\"", b"0", b"true", b"{", b"\xff\xfe", b"{\"a\":\"\xff\"}", b"NaN", b"\0",
-        br#"{"Records":[{"eventSource":"aws:sqs","body":"x"}]}"#, br#"{"version":"0","detail-type":"x","detail":{}}"#,
-        br#"{"requestContext":{"routeKey":"$connect","eventType":"CONNECT","connectionId":"x"},"isBase64Encoded":false}"#,
-        br#"{"version":"2.0"}"#, br#"{"version":2.0,"requestContext":{}}"#, deep.as_bytes(), long.as_bytes(),
-    ] {
+    let others: [&[u8]; 5] = [
+        b"\0",
+        b"\xff\xfe",
+        b"{\"a\":\"\xff\"}",
+        deep.as_bytes(),
+        long.as_bytes(),
+    ];
+    for bytes in NOT_EVENTS.lines().map(str::as_bytes).chain(others) {
         let reply = env.send_bytes(bytes).await;
         reply.assert_problem(500, "internal-error");
+        let id = reply.json()["requestId"].take();
+        let record = env.logged(|record| record["requestId"] == id).await;
+        assert_eq!(record["problem"], "internal-error");
+        assert_eq!(record["level"], "ERROR");
+        assert_eq!(record["method"], "OTHER");
     }
     // A load balancer's event has the form of a REST API's.
-    let event = br#"{"requestContext":{"elb":{"targetGroupArn":"x"}},"httpMethod":"GET","path":"/message-status","headers":{}}"#;
-    let reply = env.send_bytes(event).await;
-    reply.assert_problem(401, "unauthenticated");
+    let mut event = json!({"httpMethod": "GET", "path": "/message-status", "headers": {}});
+    event["requestContext"] = json!({"elb": {"targetGroupArn": "x"}});
+    env.assert_problem(&event, 401, "unauthenticated").await;
     env.assert_no_call();
     env.assert_works().await;
 }

@@ -7,6 +7,7 @@ use fakes::chime::{ChimeRequest, FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use fakes::lambda::{FakeLambda, InvocationResult};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use crate::contract;
 
@@ -62,25 +63,15 @@ pub struct TestEnv {
     pub function: FakeLambda,
 }
 
-/// Temporary file of certificates. Dropping it deletes the file.
-pub struct PemFile(PathBuf);
-
-impl PemFile {
-    pub fn create(content: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("fake-chime-{}.pem", unique_id()));
-        std::fs::write(&path, content).expect("a file");
-        Self(path)
-    }
-
-    pub fn path(&self) -> &str {
-        self.0.to_str().expect("UTF-8")
-    }
+/// A file of certificates, which is deleted at the end.
+pub fn pem_file(content: &[u8]) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(&file, content).expect("a file");
+    file
 }
 
-impl Drop for PemFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+pub fn ca_bundle(file: &NamedTempFile) -> (&str, &str) {
+    ("AWS_CA_BUNDLE", file.path().to_str().expect("UTF-8"))
 }
 
 impl TestEnv {
@@ -114,8 +105,8 @@ impl TestEnv {
     pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
         let chime = start_chime(options).await;
         let url = chime.https_url();
-        let roots = PemFile::create(chime.ca_pem().as_bytes());
-        let all = [&[("AWS_CA_BUNDLE", roots.path())], variables].concat();
+        let roots = pem_file(chime.ca_pem().as_bytes());
+        let all = [&[ca_bundle(&roots)], variables].concat();
         let env = Self::calling(chime, &url, &all).await;
         // The file is deleted when this returns. The function has read it by its first poll.
         env.function.polled(1).await;

@@ -251,12 +251,19 @@ async fn an_unreachable_chime_is_unavailable() {
 #[tokio::test]
 async fn a_response_comes_before_lambdas_deadline_when_chime_hangs() {
     let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "2500")]).await;
+    env.seed(FlowOutcome::Pending);
     env.chime.always(Some(Fault::Hang));
     for deadline in [SECOND, 2 * SECOND] {
-        let response = env.send_within(get_status(MESSAGE, "").to_string(), deadline);
-        let (reply, took) = timed(response).await;
-        reply.assert_problem(504, "upstream-timeout");
-        assert!(took < deadline, "{took:?} of {deadline:?}");
+        for (query, healthy_calls) in [("", 0), ("&wait=20", 0), ("&wait=20", 1)] {
+            env.chime.script(vec![Fault::Pass; healthy_calls]);
+            let event = get_status(MESSAGE, query).to_string();
+            let (reply, took) = timed(env.send_within(event, deadline)).await;
+            assert!(took < deadline, "{query}: {took:?} of {deadline:?}");
+            match healthy_calls {
+                0 => reply.assert_problem(504, "upstream-timeout"),
+                _ => reply.assert_status("PENDING"),
+            }
+        }
     }
 }
 

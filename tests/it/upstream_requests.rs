@@ -6,8 +6,8 @@ use fakes::chime::{ApiOperation, Options};
 use fakes::flow::FlowOutcome;
 
 use crate::support::{
-    ALICE, MESSAGE, PemFile, TIMEOUT, TestEnv, channel, get_status, send_to, start_chime,
-    start_function, user, user_pattern,
+    ALICE, MESSAGE, TIMEOUT, TestEnv, ca_bundle, channel, get_status, pem_file, send_to,
+    start_chime, start_function, user, user_pattern,
 };
 
 #[tokio::test]
@@ -81,13 +81,13 @@ async fn only_the_roots_of_the_bundle_are_trusted() {
         (Some(first_line_out.into()), false),
         (None, false),
     ] {
-        let file = bundle.as_deref().map(PemFile::create);
+        let file = bundle.as_deref().map(pem_file);
         let mut variables = vec![
             ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
             // The function ignores the system's file.
             ("SSL_CERT_FILE", env!("CARGO_MANIFEST_DIR")),
         ];
-        variables.extend(file.iter().map(|file| ("AWS_CA_BUNDLE", file.path())));
+        variables.extend(file.iter().map(ca_bundle));
         let function = start_function(&variables).await;
         let event = get_status(MESSAGE, "").to_string();
         let reply = send_to(&function, event.as_bytes(), Some(TIMEOUT)).await;
