@@ -117,7 +117,7 @@ async fn a_body_of_the_wrong_shape_is_rejected_and_the_fault_is_named() {
     let env = TestEnv::new().await;
     let item = json!({"channelArn": channel(), "messageId": "m"}).to_string();
     let twice = r#"{"messages":[ITEM,{"messageId":"m","messageId":"m"}]}"#;
-    // ITEM stands for a valid message. Each row has the beginning of a field, and what the errors must contain.
+    // ITEM represents a valid message. Each row has the beginning of a field, and what the errors must contain.
     for (body, field, named) in [
         ("", "body", ""),
         ("null", "", ""),

@@ -74,7 +74,7 @@ async fn the_record_has_the_app_instance_also_if_it_comes_from_a_claim() {
                 json!({"sub": ALICE, "tenant": own, "arn": user(ALICE)}),
                 json!(own),
             ),
-            // Before the check there is none.
+            // Before the check, the record has no id.
             (
                 json!({"sub": "a/b", "tenant": "a/b", "arn": "a/b"}),
                 Value::Null,
