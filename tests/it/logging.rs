@@ -103,16 +103,6 @@ async fn the_cause_in_a_record_has_at_most_300_characters() {
     assert_eq!(cause.chars().count(), 300, "{cause}");
 }
 
-#[tokio::test]
-async fn an_unknown_status_is_counted_as_other() {
-    let env = TestEnv::new().await;
-    env.seed(FlowOutcome::Decided("HIDDEN".into(), None));
-    let (reply, record) = env.send_recorded(&get_status(MESSAGE, "")).await;
-    reply.assert_status("HIDDEN");
-    assert_eq!(record["messageStatus"], "OTHER");
-    assert_eq!(record["StatusOther"], 1);
-}
-
 /// The value of each place whose content must not be logged.
 const CANARIES: [&str; 6] = [
     "canary-token",

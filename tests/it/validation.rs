@@ -8,17 +8,23 @@ use serde_json::{Value, json};
 use crate::support::{ALICE, MESSAGE, TestEnv, channel, get, get_status, post, sample, user};
 
 #[tokio::test]
-async fn every_status_is_returned_as_chime_sends_it() {
+async fn every_status_is_returned_as_chime_sends_it_and_counted_by_its_metric() {
     let env = TestEnv::new().await;
-    for (value, detail) in [
-        ("SENT", None),
-        ("FAILED", Some("processor unreachable ü \"x\"")),
-        ("DENIED", None),
-        ("HIDDEN_BY_MODERATOR", None),
+    for (value, detail, metric) in [
+        ("SENT", None, "StatusSent"),
+        (
+            "FAILED",
+            Some("processor unreachable ü \"x\""),
+            "StatusFailed",
+        ),
+        ("DENIED", None, "StatusDenied"),
+        ("HIDDEN_BY_MODERATOR", None, "StatusOther"),
     ] {
-        let outcome = FlowOutcome::Decided(value.into(), detail.map(str::to_owned));
-        env.seed(outcome);
-        let reply = env.send(&get_status(MESSAGE, "")).await;
+        env.seed(FlowOutcome::Decided(
+            value.into(),
+            detail.map(str::to_owned),
+        ));
+        let (reply, record) = env.send_recorded(&get_status(MESSAGE, "")).await;
         let mut expected = json!({"messageId": MESSAGE, "status": value});
         if let Some(detail) = detail {
             expected["detail"] = detail.into();
@@ -27,6 +33,8 @@ async fn every_status_is_returned_as_chime_sends_it() {
         assert_eq!(reply.header("content-type"), Some("application/json"));
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         assert_eq!(reply.retry_after(), None);
+        assert_eq!(record[metric], 1, "{record}");
+        assert!(!record.to_string().contains("HIDDEN"), "{record}");
     }
 }
 
