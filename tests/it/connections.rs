@@ -164,6 +164,7 @@ async fn a_connection_that_died_silently_costs_its_call_and_no_other() {
 async fn a_connection_that_was_idle_for_more_than_20_s_is_not_used_again() {
     let env = TestEnv::with(&PARALLEL).await;
     seed_all(&env);
+    fill_pool(&env).await;
     env.chime.end_idle_connections(End::Silence).await;
     // As long as a frozen environment does nothing.
     sleep(Duration::from_millis(20_500)).await;
