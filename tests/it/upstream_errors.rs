@@ -221,7 +221,8 @@ async fn a_timeout_is_not_retried() {
         Fault::Hang,
         Fault::StallInBody,
         Fault::Drip(Duration::from_millis(100)),
-        Fault::Latency(5 * SECOND),
+        // Shorter than the default timeout.
+        Fault::Latency(SECOND),
     ] {
         let cause = "CHIME_ATTEMPT_TIMEOUT_MS";
         assert_maps_to(fault, 504, "upstream-timeout", 1, cause).await;
