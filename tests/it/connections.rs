@@ -12,10 +12,10 @@ use fakes::lambda::timed;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 use crate::support::{
-    ALICE, MESSAGE, TestEnv, assert_all, assert_rate, get_status, messages, outcomes, post,
-    request_id, start_function, twenty_ids, twenty_messages, user,
+    MESSAGE, SECOND, TestEnv, get_status, messages, post, post_twenty, start_chime,
 };
 
 /// Settings for many requests at once.
@@ -26,11 +26,9 @@ const PARALLEL: [(&str, &str); 3] = [
     ("CHIME_ATTEMPT_TIMEOUT_MS", "2500"),
 ];
 
-fn seed_twenty_and_alices(env: &TestEnv) {
-    env.seed_alices_message(FlowOutcome::sent());
-    for id in twenty_ids() {
-        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
-    }
+fn seed_all(env: &TestEnv) {
+    env.seed(FlowOutcome::sent());
+    env.seed_twenty(&FlowOutcome::sent());
 }
 
 /// Sends requests at once, so that the pool has a connection for each.
@@ -50,7 +48,7 @@ async fn send_at_once(env: &TestEnv, count: usize) {
 }
 
 async fn send_batch(env: &TestEnv) {
-    assert_all(&env.send(&post("", twenty_messages())).await, "SENT");
+    env.send(&post_twenty("")).await.assert_all("SENT");
 }
 
 /// How a lost connection ends.
@@ -117,12 +115,10 @@ async fn carry(
 
 #[tokio::test]
 async fn idle_connections_that_were_lost_cost_a_request_at_most_one_retry() {
-    let chime = FakeChime::start(Options::default()).await.expect("Chime");
+    let chime = start_chime(Options::default()).await;
     let network = ForgetfulNetwork::to(&chime).await;
-    let endpoint = ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", network.url.as_str());
-    let function = start_function(&[&PARALLEL[..], &[endpoint]].concat()).await;
-    let env = TestEnv { chime, function };
-    seed_twenty_and_alices(&env);
+    let env = TestEnv::calling(chime, &network.url, &PARALLEL).await;
+    seed_all(&env);
     for loss in [Loss::Reset, Loss::Close] {
         for (kind, calls) in [("one", 1), ("batch", 20), ("64 at once", 64)] {
             fill_pool(&env).await;
@@ -140,42 +136,38 @@ async fn idle_connections_that_were_lost_cost_a_request_at_most_one_retry() {
 #[tokio::test]
 async fn a_connection_that_died_silently_costs_its_call_and_no_other() {
     let env = TestEnv::with(&[("CHIME_ATTEMPT_TIMEOUT_MS", "500")]).await;
-    for id in twenty_ids() {
-        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
-    }
+    seed_all(&env);
     env.assert_works().await;
     env.chime.end_idle_connections(End::Silence).await;
-    let event = get_status(MESSAGE, "");
-    env.assert_problem(&event, 504, "upstream-timeout").await;
-    assert_eq!(env.record(request_id(&event)).await["upstreamRetries"], 0);
+    let (reply, record) = env.send_recorded(&get_status(MESSAGE, "")).await;
+    reply.assert_problem(504, "upstream-timeout");
+    assert_eq!(record["upstreamRetries"], 0);
     env.assert_works().await;
     // A wait goes on, on a new connection.
     env.chime.end_idle_connections(End::Silence).await;
-    env.assert_status(&get_status(MESSAGE, "&wait=20"), "SENT")
-        .await;
+    let event = get_status(MESSAGE, "&wait=20");
+    env.assert_status(&event, "SENT").await;
     // A batch loses the calls on such connections.
-    env.chime
-        .always(Some(Fault::Latency(Duration::from_millis(200))));
+    env.chime.always(Some(Fault::Latency(SECOND / 5)));
     send_batch(&env).await;
     env.chime.always(None);
     let idle = env.chime.open_connections();
     env.chime.end_idle_connections(End::Silence).await;
-    let reply = env.send(&post("", twenty_messages())).await;
-    let outcomes = outcomes(&reply);
-    let lost = outcomes.iter().filter(|(_, it)| it == "upstream-timeout");
-    let lost = lost.count();
+    let outcomes = env.send(&post_twenty("")).await.outcomes();
+    let count = |wanted| outcomes.iter().filter(|(_, it)| it == wanted).count();
+    let lost = count("upstream-timeout");
     assert!(lost <= idle.min(4), "{lost} of {idle}: {outcomes:?}");
-    let sent = outcomes.iter().filter(|(_, it)| it == "SENT").count();
-    assert_eq!(sent + lost, 20, "{outcomes:?}");
+    assert_eq!(count("SENT") + lost, 20, "{outcomes:?}");
 }
 
 #[tokio::test]
 async fn a_connection_that_was_idle_for_more_than_20_s_is_not_used_again() {
     let env = TestEnv::with(&PARALLEL).await;
-    seed_twenty_and_alices(&env);
+    seed_all(&env);
+    fill_pool(&env).await;
     env.chime.end_idle_connections(End::Silence).await;
     // As long as a frozen environment does nothing.
-    tokio::time::sleep(Duration::from_millis(20_500)).await;
+    sleep(Duration::from_millis(20_500)).await;
     send_at_once(&env, 1).await;
     send_batch(&env).await;
     send_at_once(&env, 64).await;
@@ -184,78 +176,73 @@ async fn a_connection_that_was_idle_for_more_than_20_s_is_not_used_again() {
 
 #[tokio::test]
 async fn a_chime_that_refuses_connections_for_a_moment_is_called_again() {
-    let env = TestEnv::with(&[]).await;
+    let env = TestEnv::new().await;
     env.assert_works().await;
     env.chime.end_idle_connections(End::Reset).await;
-    env.chime
-        .treat_new_connections(NewConnections::Refuse)
+    let (refuse, serve) = (NewConnections::Refuse, NewConnections::Serve);
+    env.chime.treat_new_connections(refuse).await;
+    let event = get_status(MESSAGE, "");
+    env.assert_problem(&event, 503, "upstream-unavailable")
         .await;
-    env.assert_problem(&get_status(MESSAGE, ""), 503, "upstream-unavailable")
-        .await;
-    env.chime.treat_new_connections(NewConnections::Serve).await;
+    env.chime.treat_new_connections(serve).await;
     env.assert_works().await;
 }
 
 #[tokio::test]
 async fn slow_handshakes_do_not_raise_the_rate() {
     let env = TestEnv::over_tls(Options::default(), &[]).await;
-    for id in twenty_ids() {
-        env.seed_message(&id, &user(ALICE), FlowOutcome::sent());
-    }
+    seed_all(&env);
     env.chime.end_idle_connections(End::Close).await;
     let slow = NewConnections::Slow(Duration::from_millis(700));
     env.chime.treat_new_connections(slow).await;
     send_batch(&env).await;
-    assert_rate(&env, 5);
-}
-
-/// A function that gets its credentials from this server, and its Chime.
-async fn with_credentials_of(server: &Server) -> TestEnv {
-    let uri = format!("http://{}/credentials", server.addr());
-    let chime = FakeChime::start(Options::default()).await.expect("Chime");
-    let url = chime.http_url();
-    let function = start_function(&[
-        ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ""),
-        ("AWS_SECRET_ACCESS_KEY", ""),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ])
-    .await;
-    function.polled(1).await;
-    TestEnv { chime, function }
+    env.assert_rate(5);
 }
 
 #[tokio::test]
 async fn a_source_of_credentials_that_hangs_or_fails_is_misconfigured() {
     let loopback = ([127, 0, 0, 1], 0).into();
-    let failing = Server::start(ServerOptions::plain(loopback), |_| async {
-        HttpResponse::new(500, "application/json", "{}")
-    });
-    let servers = [
-        Server::silent(loopback).await.expect("a server"),
-        failing.await.expect("a server"),
-    ];
-    for (server, kind) in servers.iter().zip(["hangs", "fails"]) {
-        let env = with_credentials_of(server).await;
+    let failing = |after| async move {
+        let server = Server::start(ServerOptions::plain(loopback), move |_| async move {
+            sleep(after).await;
+            HttpResponse::new(500, "application/json", "{}")
+        });
+        server.await.expect("a server")
+    };
+    let hanging = Server::silent(loopback).await.expect("a server");
+    let failing_at_once = failing(Duration::ZERO).await;
+    // Retries of the SDK would take longer than the attempt timeout.
+    let failing_slowly = failing(SECOND).await;
+    let no_keys = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    for server in [
+        Some(&hanging),
+        Some(&failing_at_once),
+        Some(&failing_slowly),
+        None,
+    ] {
+        let uri = server.map(|server| format!("http://{}/credentials", server.addr()));
+        let source = [
+            (
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                &*uri.unwrap_or_default(),
+            ),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let env = TestEnv::with(&[no_keys, source].concat()).await;
+        env.function.polled(1).await;
         for event in [
             get_status(MESSAGE, ""),
             get_status(MESSAGE, "&wait=20"),
             post("", messages(&[MESSAGE])),
         ] {
-            let (reply, took) = timed(env.send(&event)).await;
-            let record = env.record(request_id(&event)).await;
-            assert_eq!(record["problem"], "misconfigured", "{kind}: {reply:?}");
+            let ((reply, record), took) = timed(env.send_recorded(&event)).await;
+            assert_eq!(record["problem"], "misconfigured", "{reply:?}");
             assert_eq!(record["level"], "ERROR");
             let cause = record["cause"].as_str().expect("a cause");
-            assert!(cause.contains("credentials"), "{kind}: {cause}");
+            assert!(cause.contains("credentials"), "{cause}");
             // The attempt timeout is 2 s.
-            assert!(took < Duration::from_secs(3), "{kind}: {took:?}");
+            assert!(took < 3 * SECOND, "{took:?}");
         }
-        assert!(env.calls().is_empty());
+        env.assert_no_call();
     }
-    let env = TestEnv::with(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
-    env.assert_problem(&get_status(MESSAGE, ""), 500, "misconfigured")
-        .await;
-    assert!(env.calls().is_empty());
 }

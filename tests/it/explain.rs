@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::event_sources::SOURCES;
 use crate::support::{ALICE, channel, get_status, messages, post, sample, user, user_pattern};
 
 // Compiled into this test, so that nothing must be built before.
@@ -58,29 +59,17 @@ fn with(kind: &str, context: Value) -> Value {
 }
 
 #[test]
-fn events_of_every_gateway_and_authorizer_map_to_their_user() {
-    let pool = "us-east-1:b7f0c2d4-3e91-4a58-8c6d-5f2e1a9b0d73";
-    #[rustfmt::skip]
-    let rows = [
-        ("http-api-jwt", "sub", "http-api", "claims", ALICE),
-        ("http-api-format-1.0-jwt", "sub", "http-api-1.0", "claims", ALICE),
-        ("rest-api-cognito", "sub", "rest-api", "claims", ALICE),
-        ("http-api-lambda-authorizer", "sub", "http-api", "lambda", ALICE),
-        ("rest-api-lambda-authorizer", "sub", "rest-api", "lambda", ALICE),
-        ("http-api-iam", "cognitoIdentityId", "http-api", "iam", pool),
-        ("rest-api-iam", "cognitoIdentityId", "rest-api", "iam", pool),
-        ("function-url-iam", "roleSessionName", "function-url", "iam", ALICE),
-    ];
-    for (event, name, gateway, authorizer, id) in rows {
+fn events_of_every_source_map_to_their_user() {
+    for (event, name, id, gateway, authorizer) in SOURCES {
         let pattern = user_pattern(name);
         let parts = [
-            format!("pattern     {pattern}\nsource      {gateway}\n"),
-            format!("authorizer  {authorizer}\n"),
-            format!(" {{{name}}}\n"),
-            format!("maps to     {}\n", user(id)),
+            &format!("pattern     {pattern}\nsource      {gateway}\n"),
+            &format!("authorizer  {authorizer}\n"),
+            &format!(" {{{name}}}\n"),
+            &*format!("maps to     {}\n", user(id)),
         ];
         let output = explain(&pattern, &sample(event), CHAT_USER);
-        output.assert(0, &parts.each_ref().map(String::as_str));
+        output.assert(0, &parts);
         let is_session = name == "roleSessionName";
         assert_eq!(output.1.contains("{roleSessionName}\n"), is_session);
     }

@@ -6,7 +6,7 @@
 //!
 //! `SOAK_INVOCATIONS` sets the number of invocations.
 
-use std::fs::{read_dir, read_to_string};
+use std::fs::read_dir;
 use std::time::Duration;
 
 use fakes::chime::Options;
@@ -14,12 +14,12 @@ use fakes::fault::Fault;
 use fakes::flow::FlowOutcome;
 use fakes::lambda::TraceIds;
 use fakes::service_error::ServiceError;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    GatewayResponse, TestEnv, get, get_status, messages, post, problem_name, user,
+    TestEnv, get, get_status, messages, post, problem_name, process_figure, request_id,
 };
-use crate::support::{request_id, unique_id};
 
 const CALLERS: usize = 8;
 const BATCH: usize = 3;
@@ -81,6 +81,7 @@ async fn soak(callers: usize, trace_ids: TraceIds, leak: usize) {
     )
     .await;
     env.function.use_trace_ids(trace_ids);
+    let refused = |name| FlowOutcome::Refused(ServiceError::named(name).expect("an error"));
     for caller in 0..callers {
         for (name, outcome) in [
             ("sent", FlowOutcome::sent()),
@@ -89,7 +90,7 @@ async fn soak(callers: usize, trace_ids: TraceIds, leak: usize) {
             ("failure", refused("ServiceFailureException")),
             ("unavailable", refused("ServiceUnavailableException")),
         ] {
-            env.seed_message(&id(name, caller), &user(&sender(caller)), outcome);
+            env.seed_message_of(&sender(caller), &id(name, caller), outcome);
         }
     }
     // The leak must be larger than the noise of the allocator.
@@ -121,28 +122,24 @@ async fn send_all(env: &TestEnv, callers: usize, from: usize, to: usize) {
             }
         }
     });
-    futures_util::future::join_all(requests).await;
+    join_all(requests).await;
 }
 
 /// Sends one request of the mix, and checks the whole response. The ids of the caller and of the
 /// request, or the number in `detail`, prove that the response belongs to this request.
 async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
-    let lossy = id("lossy", caller);
-    let request = |mut event: Value| async move {
-        event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender(caller).into();
-        (env.send(&event).await, request_id(&event).to_owned())
-    };
-    let get_lossy_with = |faults: Vec<Fault>| {
-        env.chime.fault_for(&lossy, faults);
-        request(get_status(&lossy, ""))
-    };
-    let get_message = |name| request(get_status(&id(name, caller), ""));
-    let sent_body = |name| json!({"messageId": id(name, caller), "status": "SENT"});
-    let seed_new_message = || {
+    let id = |name| id(name, caller);
+    let get_message = |name| get_status(&id(name), "");
+    let sent = |name| json!({"messageId": id(name), "status": "SENT"});
+    let seed_new = || {
         let detail = format!("result {number}");
         let outcome = FlowOutcome::Decided("FAILED".into(), Some(detail.clone()));
-        env.seed_message(&id("new", caller), &user(&sender(caller)), outcome);
-        json!({"messageId": id("new", caller), "status": "FAILED", "detail": detail})
+        env.seed_message_of(&sender(caller), &id("new"), outcome);
+        json!({"messageId": id("new"), "status": "FAILED", "detail": detail})
+    };
+    let get_lossy = |faults| {
+        env.chime.fault_for(&id("lossy"), faults);
+        get_message("lossy")
     };
     // In the sequential mode, the pauses before retries would take most of the time.
     let kind = if callers == 1 {
@@ -150,75 +147,59 @@ async fn invoke(env: &TestEnv, callers: usize, caller: usize, number: usize) {
     } else {
         number % MIX
     };
-    match kind {
-        0 => assert_problem(request(get("messageId=m")).await, 400, "invalid-request"),
-        1 => {
-            let mut event = get_status(&id("sent", caller), "");
-            event["requestContext"]["authorizer"] = Value::Null;
-            let id = request_id(&event).to_owned();
-            assert_problem((env.send(&event).await, id), 401, "unauthenticated");
-        }
-        2 => {
-            // This event has no id, but no other request of the mix gets this problem.
-            let reply = env
-                .send_bytes(format!("[{number}, \"{}\"", unique_id()))
-                .await;
-            reply.assert_problem(500, "internal-error");
-        }
-        3 => {
-            let theirs = get_status(&id("sent", (caller + 1) % callers.max(2)), "");
-            assert_problem(request(theirs).await, 404, "message-not-found");
-        }
-        4 => assert_problem(get_message("throttled").await, 429, "throttled"),
-        5 => assert_problem(get_message("failure").await, 502, "upstream-failure"),
-        6 => assert_problem(
-            get_message("unavailable").await,
-            503,
-            "upstream-unavailable",
+    // `Fault::CloseAfter` is not in the mix: another caller's request could reuse that connection,
+    // and would fail once more than its own faults make it fail.
+    let lost = vec![Fault::Close, Fault::ResetInHead, Fault::Reset];
+    let (mut event, expected) = match kind {
+        0 => (get("messageId=m"), Err((400, "invalid-request"))),
+        1 => (get_message("sent"), Err((401, "unauthenticated"))),
+        2 => (json!([number]), Err((500, "internal-error"))),
+        3 => (get_message("theirs"), Err((404, "message-not-found"))),
+        4 => (get_message("throttled"), Err((429, "throttled"))),
+        5 => (get_message("failure"), Err((502, "upstream-failure"))),
+        6 => (
+            get_message("unavailable"),
+            Err((503, "upstream-unavailable")),
         ),
-        7 => assert_ok(get_lossy_with(vec![Fault::Reset]).await, sent_body("lossy")),
-        8 => assert_ok(
-            get_lossy_with(vec![Fault::ResetInBody]).await,
-            sent_body("lossy"),
-        ),
-        9 => {
-            let response =
-                get_lossy_with(vec![Fault::Close, Fault::ResetInHead, Fault::Reset]).await;
-            assert_problem(response, 503, "upstream-unavailable");
-        }
-        // `Fault::CloseAfter` is not in the mix: another caller's request could reuse that connection,
-        // and would fail once more than its own faults make it fail.
+        7 => (get_lossy(vec![Fault::Reset]), Ok(sent("lossy"))),
+        8 => (get_lossy(vec![Fault::ResetInBody]), Ok(sent("lossy"))),
+        9 => (get_lossy(lost), Err((503, "upstream-unavailable"))),
         10..15 => {
-            let new = seed_new_message();
-            let ids = [id("sent", caller), id("new", caller), id("none", caller)];
-            let batch: [&str; BATCH] = ids.each_ref().map(String::as_str);
-            let (reply, request) = request(post("", messages(&batch))).await;
-            let mut results = reply.json()["results"].take();
-            let missing = results[2]["problem"].take();
-            assert_eq!(problem_name(&missing), "message-not-found");
-            assert_eq!(missing["requestId"], request);
-            let expected =
-                json!([sent_body("sent"), new, {"messageId": id("none", caller), "problem": null}]);
-            assert_eq!((reply.status, results), (200, expected));
+            let batch: [String; BATCH] = ["sent", "new", "none"].map(id);
+            let none = json!({"messageId": id("none"), "problem": null});
+            let results = json!([sent("sent"), seed_new(), none]);
+            let event = post("", messages(&batch));
+            (event, Ok(json!({ "results": results })))
         }
         _ => {
-            let new = seed_new_message();
-            assert_ok(get_message("new").await, new);
+            let new = seed_new();
+            (get_message("new"), Ok(new))
+        }
+    };
+    if kind == 1 {
+        event["requestContext"]["authorizer"].take();
+    } else if kind != 2 {
+        event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = sender(caller).into();
+    }
+    let reply = env.send(&event).await;
+    let mut body = reply.json();
+    match expected {
+        Ok(expected) => {
+            if let Some(problem) = body.pointer_mut("/results/2/problem").map(Value::take) {
+                assert_eq!(problem_name(&problem), "message-not-found");
+                assert_eq!(problem["requestId"], request_id(&event));
+            }
+            assert_eq!((reply.status, body), (200, expected), "{reply:?}");
+        }
+        Err((status, name)) => {
+            reply.assert_problem(status, name);
+            // An event that is not a gateway's has no id.
+            assert!(
+                kind == 2 || body["requestId"] == request_id(&event),
+                "{reply:?}"
+            );
         }
     }
-}
-
-fn assert_ok((reply, _): (GatewayResponse, String), expected: Value) {
-    assert_eq!((reply.status, reply.json()), (200, expected), "{reply:?}");
-}
-
-fn assert_problem((reply, request): (GatewayResponse, String), status: u64, name: &str) {
-    reply.assert_problem(status, name);
-    assert_eq!(reply.json()["requestId"], request, "{reply:?}");
-}
-
-fn refused(name: &str) -> FlowOutcome {
-    FlowOutcome::Refused(ServiceError::named(name).expect("an error of Chime"))
 }
 
 fn id(name: &str, caller: usize) -> String {
@@ -242,17 +223,11 @@ impl ProcessFigures {
     /// Measures when every worker waits for an invocation, so no work is unfinished.
     async fn at_rest(env: &TestEnv, callers: usize, invocations: usize) -> Self {
         env.function.polled(invocations + callers).await;
-        let process = format!("/proc/{}", env.function.pid());
-        let status = read_to_string(format!("{process}/status")).expect("a process");
-        let figure = |name: &str| {
-            let mut lines = status.lines();
-            let text = lines.find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
-            text.and_then(|text| text.parse().ok()).expect("a figure")
-        };
+        let fds = read_dir(format!("/proc/{}/fd", env.function.pid()));
         Self {
-            rss_kb: figure("VmRSS:"),
-            threads: figure("Threads:"),
-            fds: read_dir(format!("{process}/fd")).expect("fds").count(),
+            rss_kb: process_figure(&env.function, "VmRSS:"),
+            threads: process_figure(&env.function, "Threads:"),
+            fds: fds.expect("fds").count(),
             connections: env.chime.open_connections(),
         }
     }

@@ -7,6 +7,7 @@ use fakes::chime::{ChimeRequest, FakeChime, Options};
 use fakes::flow::{FlowOutcome, Message};
 use fakes::lambda::{FakeLambda, InvocationResult};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use crate::contract;
 
@@ -14,6 +15,10 @@ pub const APP_INSTANCE: &str =
     "arn:aws:chime:us-east-1:111122223333:app-instance/7f1c2a9e-4c1d-4b6e-9a52-1d0f3b8c6e21";
 pub const ALICE: &str = "5c3b1f0a-8d2e-4f67-b1a9-3e7d2c4b5a60";
 pub const MESSAGE: &str = "4d1e7c52-0b3a-4f7e-8f4d-2a9b6c1d0e35";
+
+pub const SECOND: Duration = Duration::from_secs(1);
+/// For what comes at once. Ends a test that hangs.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub fn channel() -> String {
     format!("{APP_INSTANCE}/channel/chat-general")
@@ -27,26 +32,29 @@ pub fn user_pattern(name: &str) -> String {
     user(&format!("{{{name}}}"))
 }
 
-/// The binary under test: cargo's, or the file in `FUNCTION_UNDER_TEST`, such as the release binary of
-/// cargo-lambda, which aborts on a panic.
-pub fn binary() -> PathBuf {
-    std::env::var_os("FUNCTION_UNDER_TEST").map_or_else(
-        || env!("CARGO_BIN_EXE_chime-message-status").into(),
-        PathBuf::from,
-    )
-}
-
-/// Starts the function with the usual pattern and credentials. `variables` are added, or replace these.
+/// Starts the binary under test with the usual pattern and credentials. `variables` are added, or replace these.
+///
+/// The binary is cargo's, or the file in `FUNCTION_UNDER_TEST`, such as the release binary of cargo-lambda,
+/// which aborts on a panic.
 pub async fn start_function(variables: &[(&str, &str)]) -> FakeLambda {
+    let binary = std::env::var_os("FUNCTION_UNDER_TEST");
+    let binary = binary.map_or(
+        env!("CARGO_BIN_EXE_chime-message-status").into(),
+        PathBuf::from,
+    );
     let credentials = Options::default().credentials;
     let pattern = user_pattern("sub");
-    let mut all = vec![
+    let usual = [
         ("APP_INSTANCE_USER_ARN", pattern.as_str()),
         ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
         ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
     ];
-    all.extend(variables);
-    FakeLambda::start(binary(), &all).await.expect("a process")
+    let all = [&usual, variables].concat();
+    FakeLambda::start(binary, &all).await.expect("a process")
+}
+
+pub async fn start_chime(options: Options) -> FakeChime {
+    FakeChime::start(options).await.expect("a fake Chime")
 }
 
 /// A function and the fake Chime that it calls.
@@ -55,25 +63,15 @@ pub struct TestEnv {
     pub function: FakeLambda,
 }
 
-/// Temporary file of certificates. Dropping it deletes the file.
-pub struct PemFile(PathBuf);
-
-impl PemFile {
-    pub fn create(content: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("fake-chime-{}.pem", unique_id()));
-        std::fs::write(&path, content).expect("a file");
-        Self(path)
-    }
-
-    pub fn path(&self) -> &str {
-        self.0.to_str().expect("UTF-8")
-    }
+/// A file of certificates, which is deleted at the end.
+pub fn pem_file(content: &[u8]) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(&file, content).expect("a file");
+    file
 }
 
-impl Drop for PemFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+pub fn ca_bundle(file: &NamedTempFile) -> (&str, &str) {
+    ("AWS_CA_BUNDLE", file.path().to_str().expect("UTF-8"))
 }
 
 impl TestEnv {
@@ -87,59 +85,82 @@ impl TestEnv {
         Self::with_options(Options::default(), variables).await
     }
 
-    /// With `variables` in addition to the usual ones, over HTTPS.
-    pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
-        let chime = FakeChime::start(options).await.expect("a fake Chime");
-        let (url, roots) = (
-            chime.https_url(),
-            PemFile::create(chime.ca_pem().as_bytes()),
-        );
-        let mut all = vec![
-            ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str()),
-            ("AWS_CA_BUNDLE", roots.path()),
-        ];
-        all.extend(variables);
-        let function = start_function(&all).await;
-        // The file is deleted when this returns. The function has read it by its first poll.
-        function.polled(1).await;
-        Self { chime, function }
+    /// With this pattern, and the trusted role of the oracle, over HTTP.
+    pub async fn of_pattern(pattern: &str) -> Self {
+        Self::with(&[
+            ("APP_INSTANCE_USER_ARN", pattern),
+            ("SESSION_ROLE_ARN", fakes::oracle::SESSION_ROLE),
+        ])
+        .await
     }
 
     /// With `options` for the fake Chime, and `variables` in addition to the usual ones, over HTTP.
     pub async fn with_options(options: Options, variables: &[(&str, &str)]) -> Self {
-        let chime = FakeChime::start(options).await.expect("a fake Chime");
+        let chime = start_chime(options).await;
         let url = chime.http_url();
-        let mut all = vec![("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url.as_str())];
-        all.extend(variables);
-        let function = start_function(&all).await;
+        Self::calling(chime, &url, variables).await
+    }
+
+    /// With `variables` in addition to the usual ones, over HTTPS.
+    pub async fn over_tls(options: Options, variables: &[(&str, &str)]) -> Self {
+        let chime = start_chime(options).await;
+        let url = chime.https_url();
+        let roots = pem_file(chime.ca_pem().as_bytes());
+        let all = [&[ca_bundle(&roots)], variables].concat();
+        let env = Self::calling(chime, &url, &all).await;
+        // The file is deleted when this returns. The function has read it by its first poll.
+        env.function.polled(1).await;
+        env
+    }
+
+    /// With a function that calls this Chime at `url`.
+    pub async fn calling(chime: FakeChime, url: &str, variables: &[(&str, &str)]) -> Self {
+        let endpoint = ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", url);
+        let function = start_function(&[&[endpoint], variables].concat()).await;
         Self { chime, function }
     }
 
     /// Seeds the usual message of Alice with the outcome of its flow.
-    pub fn seed_alices_message(&self, outcome: FlowOutcome) {
-        self.seed_message(MESSAGE, &user(ALICE), outcome);
+    pub fn seed(&self, outcome: FlowOutcome) {
+        self.seed_message(MESSAGE, outcome);
     }
 
-    pub fn seed_message(&self, message_id: &str, sender: &str, outcome: FlowOutcome) {
+    /// Seeds a message of Alice in the usual channel.
+    pub fn seed_message(&self, message_id: &str, outcome: FlowOutcome) {
+        self.seed_message_of(ALICE, message_id, outcome);
+    }
+
+    pub fn seed_message_of(&self, sender: &str, message_id: &str, outcome: FlowOutcome) {
         self.chime.put_message(Message {
             channel_arn: channel(),
             sub_channel_id: None,
             message_id: message_id.to_owned(),
-            sender: sender.to_owned(),
+            sender: user(sender),
             outcome,
         });
+    }
+
+    /// Seeds the [`twenty_ids`].
+    pub fn seed_twenty(&self, outcome: &FlowOutcome) {
+        for id in twenty_ids() {
+            self.seed_message(&id, outcome.clone());
+        }
     }
 
     pub async fn send(&self, event: &Value) -> GatewayResponse {
         self.send_bytes(event.to_string()).await
     }
 
+    /// Sends an event. Returns the response and the record.
+    pub async fn send_recorded(&self, event: &Value) -> (GatewayResponse, Value) {
+        let reply = self.send(event).await;
+        (reply, self.record(request_id(event)).await)
+    }
+
     /// Asserts that the next request gets the right status.
     pub async fn assert_works(&self) {
-        self.seed_alices_message(FlowOutcome::sent());
-        self.send(&get_status(MESSAGE, ""))
-            .await
-            .assert_status("SENT");
+        self.seed(FlowOutcome::sent());
+        self.assert_status(&get_status(MESSAGE, ""), "SENT").await;
     }
 
     /// Asserts that a request gets this status.
@@ -156,9 +177,16 @@ impl TestEnv {
         assert_eq!(found, (status, name.to_owned()), "{event}: {reply:?}");
     }
 
+    /// Asserts that a request gets an `invalid-request` that names these fields, in any order.
+    pub async fn assert_fields(&self, event: &Value, fields: &str) {
+        let mut named = self.send(event).await.fields();
+        named.sort();
+        assert_eq!(named.join(" "), fields, "{event}");
+    }
+
     /// Invokes with a deadline in 29 s, which is also the timeout of a REST API.
     pub async fn send_bytes(&self, event: impl Into<Vec<u8>>) -> GatewayResponse {
-        self.send_within(event, Duration::from_secs(29)).await
+        self.send_within(event, 29 * SECOND).await
     }
 
     pub async fn send_within(
@@ -174,24 +202,41 @@ impl TestEnv {
         self.chime.calls()
     }
 
+    #[track_caller]
+    pub fn assert_no_call(&self) {
+        assert!(self.calls().is_empty(), "{:?}", self.calls());
+    }
+
+    /// Asserts the guaranteed rate.
+    #[track_caller]
+    pub fn assert_rate(&self, calls_per_second: usize) {
+        let calls = self.calls();
+        assert!(calls.iter().all(|call| call.in_flight <= 4));
+        let mut arrivals: Vec<_> = calls.iter().map(|call| call.started).collect();
+        arrivals.sort();
+        for window in arrivals.windows(calls_per_second + 1) {
+            let span = window[calls_per_second] - window[0];
+            assert!(span > SECOND, "{span:?}");
+        }
+    }
+
     /// The record of the request with this id.
     pub async fn record(&self, request_id: &str) -> Value {
-        let has_id = |line: &str| {
-            let record: Option<Value> = serde_json::from_str(line).ok();
-            record.is_some_and(|record| record["requestId"] == request_id)
-        };
-        let line = self
-            .function
-            .log_line(has_id, Duration::from_secs(10))
-            .await;
-        serde_json::from_str(&line.expect("a record")).expect("JSON")
+        let has_id = |record: &Value| record["requestId"] == request_id;
+        self.logged(has_id).await
+    }
+
+    /// The first JSON in the log that is the wanted one. Waits for it.
+    pub async fn logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        logged(&self.function, wanted).await
     }
 }
 
-/// Invokes a function that has no [`TestEnv`].
-pub async fn send(function: &FakeLambda, event: &Value) -> GatewayResponse {
-    let deadline = Some(Duration::from_secs(29));
-    send_to(function, event.to_string().as_bytes(), deadline).await
+pub async fn logged(function: &FakeLambda, wanted: impl Fn(&Value) -> bool) -> Value {
+    let is_wanted = |line: &str| serde_json::from_str(line).is_ok_and(|json| wanted(&json));
+    let line = function.log_line(is_wanted, TIMEOUT).await;
+    let line = line.unwrap_or_else(|| panic!("no such line: {:?}", function.log()));
+    serde_json::from_str(&line).expect("JSON")
 }
 
 /// Invokes a function. `None` is a deadline in 1970. Also asserts that `openapi.yaml` describes the
@@ -235,32 +280,34 @@ impl GatewayResponse {
         self.headers[name].as_str()
     }
 
+    /// The seconds of `retry-after`. Asserts that they are whole, and at least 1.
+    pub fn retry_after(&self) -> Option<u32> {
+        let seconds = self.header("retry-after")?.parse().expect("seconds");
+        assert!(seconds >= 1);
+        Some(seconds)
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("a body in JSON")
     }
 
     /// The name of the problem. Asserts that the body and the headers of a problem are complete.
     pub fn problem(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
-        assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        let types = [self.header("content-type"), self.header("cache-control")];
+        let expected = ["application/problem+json", "no-store"].map(Some);
+        assert_eq!(types, expected, "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
         for member in ["type", "title", "detail", "requestId"] {
-            assert!(
-                problem[member]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
-                "{self:?}"
-            );
+            let text = problem[member].as_str();
+            assert!(text.is_some_and(|text| !text.is_empty()), "{self:?}");
         }
         let name = problem_name(&problem);
         let is_retryable = ["throttled", "upstream-unavailable"].contains(&name.as_str());
-        let retry_after = self.header("retry-after");
-        assert_eq!(retry_after.is_some(), is_retryable, "{self:?}");
+        assert_eq!(self.retry_after().is_some(), is_retryable, "{self:?}");
+        let challenge = self.header("www-authenticate");
+        let expected = (name == "unauthenticated").then_some("Bearer");
+        assert_eq!(challenge, expected, "{self:?}");
         name
     }
 
@@ -269,38 +316,62 @@ impl GatewayResponse {
         assert_eq!(self.problem(), "invalid-request", "{self:?}");
         let problem = self.json();
         let errors = problem["errors"].as_array().expect("errors");
-        errors
-            .iter()
-            .map(|error| {
-                assert!(error["detail"].is_string(), "{error}");
-                error["field"].as_str().expect("a field").to_owned()
-            })
-            .collect()
+        let field = |error: &Value| {
+            assert!(error["detail"].is_string(), "{error}");
+            error["field"].as_str().expect("a field").to_owned()
+        };
+        errors.iter().map(field).collect()
     }
 
     #[track_caller]
     pub fn assert_status(&self, status: &str) {
-        assert_eq!(
-            (self.status, self.json()["status"].as_str()),
-            (200, Some(status)),
-            "{self:?}"
-        );
+        let found = (self.status, self.json()["status"].take());
+        assert_eq!(found, (200, status.into()), "{self:?}");
     }
 
     #[track_caller]
     pub fn assert_problem(&self, status: u64, name: &str) {
-        assert_eq!(
-            (self.status, self.problem().as_str()),
-            (status, name),
-            "{self:?}"
-        );
+        let found = (self.status, self.problem());
+        assert_eq!(found, (status, name.to_owned()), "{self:?}");
+    }
+
+    /// The id of each result of a batch, with its status or the name of its problem.
+    pub fn outcomes(&self) -> Vec<(String, String)> {
+        assert_eq!(self.status, 200, "{self:?}");
+        let body = self.json();
+        let results = body["results"].as_array().expect("results");
+        let outcome = |result: &Value| {
+            let id = result["messageId"].as_str().expect("an id").to_owned();
+            let status = result["status"].as_str().map(str::to_owned);
+            let outcome = status.unwrap_or_else(|| problem_name(&result["problem"]));
+            (id, outcome)
+        };
+        results.iter().map(outcome).collect()
+    }
+
+    /// Asserts the results of a batch: `id outcome, id outcome`.
+    #[track_caller]
+    pub fn assert_outcomes(&self, expected: &str) {
+        let outcomes = self.outcomes();
+        let outcomes: Vec<_> = outcomes
+            .iter()
+            .map(|(id, it)| format!("{id} {it}"))
+            .collect();
+        assert_eq!(outcomes.join(", "), expected);
+    }
+
+    /// Asserts that each message of a batch has this status or problem.
+    #[track_caller]
+    pub fn assert_all(&self, expected: &str) {
+        let outcomes = self.outcomes();
+        let mut all = outcomes.iter().map(|(_, outcome)| outcome);
+        assert!(all.all(|outcome| outcome == expected), "{outcomes:?}");
     }
 }
 
 pub fn problem_name(problem: &Value) -> String {
-    let name = problem["type"]
-        .as_str()
-        .and_then(|t| t.strip_prefix("urn:problem-type:message-status:"));
+    let name = problem["type"].as_str();
+    let name = name.and_then(|name| name.strip_prefix("urn:problem-type:message-status:"));
     name.expect("a problem type").to_owned()
 }
 
@@ -318,18 +389,13 @@ const RECORD_SEPARATOR: char = '\u{1e}';
 /// The inputs in the corpus of a fuzzer.
 pub fn corpus(fuzzer: &str) -> Vec<String> {
     let folder = format!("{}/fuzz/corpus/{fuzzer}", env!("CARGO_MANIFEST_DIR"));
-    let files = std::fs::read_dir(&folder).expect("a corpus");
-    let texts: Vec<String> = files
-        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("text"))
-        .flat_map(|texts| {
-            texts
-                .split(RECORD_SEPARATOR)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    assert!(texts.len() > 50, "{} in {folder}", texts.len());
-    texts
+    let mut inputs = Vec::new();
+    for file in std::fs::read_dir(&folder).expect("a corpus") {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+        inputs.extend(text.split(RECORD_SEPARATOR).map(str::to_owned));
+    }
+    assert!(inputs.len() > 50, "{} in {folder}", inputs.len());
+    inputs
 }
 
 /// Event of a `GET` by Alice through an HTTP API.
@@ -342,10 +408,17 @@ pub fn get(query: &str) -> Value {
 
 /// Event of a `GET` by Alice for a message in the usual channel. `rest` is appended to the query.
 pub fn get_status(message_id: &str, rest: &str) -> Value {
+    let channel = channel();
     get(&format!(
-        "channelArn={}&messageId={message_id}{rest}",
-        channel()
+        "channelArn={channel}&messageId={message_id}{rest}"
     ))
+}
+
+/// Event of a `GET` through an HTTP API, with these claims.
+pub fn get_with_claims(claims: Value) -> Value {
+    let mut event = get_status(MESSAGE, "");
+    event["requestContext"]["authorizer"]["jwt"]["claims"] = claims;
+    event
 }
 
 /// Event of a `POST` by Alice through an HTTP API.
@@ -372,26 +445,26 @@ pub fn as_post(mut event: Value) -> Value {
     event
 }
 
-pub fn messages(ids: &[&str]) -> Value {
-    let messages: Vec<_> = ids
-        .iter()
-        .map(|id| json!({"channelArn": channel(), "messageId": id}))
-        .collect();
+/// Body of a `POST` for messages in the usual channel.
+pub fn messages(ids: &[impl AsRef<str>]) -> Value {
+    let message = |id: &str| json!({"channelArn": channel(), "messageId": id});
+    let messages: Vec<_> = ids.iter().map(|id| message(id.as_ref())).collect();
     json!({ "messages": messages })
+}
+
+pub fn twenty_ids() -> Vec<String> {
+    (0..20).map(|index| format!("m{index}")).collect()
+}
+
+/// Event of a `POST` for the [`twenty_ids`].
+pub fn post_twenty(query: &str) -> Value {
+    post(query, messages(&twenty_ids()))
 }
 
 /// A random UUID, which the function accepts as a request id.
 pub fn unique_id() -> String {
-    let random = fastrand::u128(..);
-    let group = |shift: u32, digits: u32| (random >> shift) & ((1 << (4 * digits)) - 1);
-    format!(
-        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        group(96, 8),
-        group(80, 4),
-        group(64, 3),
-        group(48, 3),
-        group(0, 12)
-    )
+    let (begin, end) = (fastrand::u32(..), fastrand::u64(..) >> 16);
+    format!("{begin:08x}-0000-4000-8000-{end:012x}")
 }
 
 /// The id of the request. Callers of a REST API can choose the other one.
@@ -405,50 +478,12 @@ pub fn request_id(event: &Value) -> &str {
     id.as_str().expect("an id")
 }
 
-/// The id of each result, with its status or the name of its problem.
-pub fn outcomes(reply: &GatewayResponse) -> Vec<(String, String)> {
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let body = reply.json();
-    let results = body["results"].as_array().expect("results");
-    results
-        .iter()
-        .map(|result| {
-            let id = result["messageId"].as_str().expect("an id").to_owned();
-            let status = result["status"].as_str().map(str::to_owned);
-            (
-                id,
-                status.unwrap_or_else(|| problem_name(&result["problem"])),
-            )
-        })
-        .collect()
-}
-
-pub fn twenty_ids() -> Vec<String> {
-    (0..20).map(|index| format!("m{index}")).collect()
-}
-
-pub fn twenty_messages() -> Value {
-    let ids = twenty_ids();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    messages(&ids)
-}
-
-/// Asserts the guaranteed rate on the calls that the fake Chime has recorded.
-pub fn assert_rate(env: &TestEnv, calls_per_second: usize) {
-    let calls = env.calls();
-    assert!(calls.iter().all(|call| call.in_flight <= 4));
-    let mut arrivals: Vec<_> = calls.iter().map(|call| call.started).collect();
-    arrivals.sort();
-    for window in arrivals.windows(calls_per_second + 1) {
-        let span = window[calls_per_second] - window[0];
-        assert!(span > Duration::from_secs(1), "{span:?}");
-    }
-}
-
-/// Asserts that each message of a batch has this status or problem.
-#[track_caller]
-pub fn assert_all(reply: &GatewayResponse, expected: &str) {
-    let outcomes = outcomes(reply);
-    let mut all = outcomes.iter().map(|(_, outcome)| outcome);
-    assert!(all.all(|outcome| outcome == expected), "{outcomes:?}");
+/// A figure of the process in `/proc`.
+#[cfg(target_os = "linux")]
+pub fn process_figure(function: &FakeLambda, name: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", function.pid()));
+    let status = status.expect("a process");
+    let text = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = text.and_then(|text| text.split_whitespace().next());
+    number.and_then(|text| text.parse().ok()).expect("a figure")
 }

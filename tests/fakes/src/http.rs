@@ -370,7 +370,7 @@ impl Server {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}"))
         };
-        let socket = bound_socket(bind).map_err(named)?;
+        let socket = bound_socket(bind, bind.port() == 0).map_err(named)?;
         let addr = socket.local_addr().map_err(named)?;
         let listener = socket.listen(BACKLOG).map_err(named)?;
         let state = Arc::new(ServerState {
@@ -429,10 +429,12 @@ impl Server {
         let refuse = treatment == NewConnections::Refuse;
         *listening = match listening.take() {
             Some(Listening::Accepting(task)) if refuse => {
+                // Bound before the listener is closed, so the port is never free.
+                let socket = bound_socket(self.addr, true)?;
                 task.abort();
                 // When the task has ended, its listener is closed.
                 let _ = task.await;
-                Some(Listening::Refusing(bound_socket(self.addr)?))
+                Some(Listening::Refusing(socket))
             }
             Some(Listening::Refusing(socket)) if !refuse => {
                 let listener = socket.listen(BACKLOG)?;
@@ -520,13 +522,15 @@ impl ServerState {
     }
 }
 
-/// A socket that does not listen yet. A port that a server has just left can be bound again.
-fn bound_socket(address: SocketAddr) -> io::Result<TcpSocket> {
+/// A socket that does not listen yet. A port that a server has just left can be bound again. A shared one can be
+/// bound also while another shared socket listens there.
+fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
+    socket.set_reuseport(shared)?;
     socket.bind(address)?;
     Ok(socket)
 }
