@@ -44,10 +44,6 @@ pub struct Config {
 pub struct ConfigError(BTreeMap<&'static str, String>);
 
 impl ConfigError {
-    pub fn variables(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
-    }
-
     fn text(&self) -> String {
         let errors = self
             .0
@@ -261,7 +257,7 @@ mod tests {
     fn errors(variables: &[(&str, &str)]) -> Vec<&'static str> {
         read(variables)
             .err()
-            .map_or(Vec::new(), |error| error.variables().collect())
+            .map_or(Vec::new(), |error| error.0.into_keys().collect())
     }
 
     #[test]
