@@ -15,8 +15,8 @@ let settings;
 let server;
 let browser;
 let page;
-/** The WebSocket of the first session. */
-let first;
+/** The WebSocket of the last session. */
+let last;
 /** Bodies of the requests to the endpoint, and of those that send a message. */
 let requests = [];
 let sends = [];
@@ -54,7 +54,7 @@ after(async () => {
   server?.closeAllConnections();
 }, LIMIT);
 
-const control = (action) => fetch(`${settings.chime.http}/test/${action}`, { method: 'POST', body: '{}' });
+const control = (action, body = {}) => fetch(`${settings.chime.http}/test/${action}`, { method: 'POST', body: JSON.stringify(body) });
 const login = (name) => page.getByRole('button', { name: `Log in as ${name}` }).click();
 const item = (text) => page.getByRole('listitem').filter({ hasText: text });
 const shows = (text, words) => item(text).getByRole('status').getByText(words, { exact: true }).waitFor();
@@ -73,7 +73,7 @@ const picture = (name) => process.env.SCREENSHOTS && page.screenshot({ path: `${
 test('with a live session no request is made; the status and the edit are shown', LIMIT, async () => {
   const connected = session();
   await login('Alice');
-  first = await connected;
+  last = await connected;
   await flow('outcome=SENT&afterMs=300');
   await send('hello');
   await shows('hello', 'sent');
@@ -102,19 +102,27 @@ test('while the session is down the endpoint tells, also about an edit', LIMIT, 
 });
 
 test('a session that gave up is replaced when the network is back', LIMIT, async () => {
+  const connected = session();
   // Since the test before, connections are refused. amazon-chime-sdk-js gives up after 10 seconds; then the app takes another session.
-  await page.waitForEvent('websocket', (socket) => idOf(socket) !== idOf(first));
+  await page.waitForEvent('websocket', (socket) => idOf(socket) !== idOf(last));
   // The tracker requests "lost" once more when it is connected again.
   const caughtUp = page.waitForResponse((response) => isStatusRequest(response.request()));
-  const connected = session();
   await control('websockets-up');
-  assert.notEqual(idOf(await connected), idOf(first));
+  last = await connected;
   await caughtUp;
   requests = [];
   await flow('outcome=SENT&afterMs=800');
   await send('late');
   await shows('late', 'sent');
   assert.deepEqual(requests, []);
+});
+
+test('a session that ended without a report is replaced', LIMIT, async () => {
+  const connected = session();
+  // amazon-chime-sdk-js reports no end if a reconnect is refused with this code.
+  await control('refuse-websocket', { code: 4401 });
+  await control('cut-websockets');
+  assert.notEqual(idOf(await connected), idOf(last));
 });
 
 test('a message that could not be sent is sent again with the same token', LIMIT, async () => {
