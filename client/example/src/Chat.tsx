@@ -9,14 +9,17 @@ import { keepSession } from './session.js';
 interface Draft {
   token: string;
   text: string;
+  /** Chime has accepted it. */
   messageId?: string;
+  /** It could not be sent. Only then the user can try again: the AWS SDK also retries by itself. */
+  failed?: boolean;
 }
 
 export function Chat({ settings, user, onLogout }: { settings: Settings; user: User; onLogout: () => void }) {
   const [chime] = useState(() => createChime(settings));
   const [client] = useState(() => new MessageStatusClient({ url: `${settings.gateway}/message-status`, token: () => user.token }));
   const tracker = useMessageTracker({ client, user: user.arn, storage: () => localStorage });
-  const [drafts, setDrafts] = useState<Draft[]>([]);
+  const [drafts, setDrafts] = useState<ReadonlyMap<string, Draft>>(new Map());
   const channel = { ChannelArn: settings.channelArn, ChimeBearer: user.arn };
 
   useEffect(() => {
@@ -25,16 +28,18 @@ export function Chat({ settings, user, onLogout }: { settings: Settings; user: U
     return session.stop;
   }, [chime, user, tracker]);
 
-  async function send(draft: Draft) {
-    setDrafts((drafts) => [...drafts.filter(({ token }) => token !== draft.token), draft]);
+  const put = (draft: Draft) => setDrafts((drafts) => new Map(drafts).set(draft.token, draft));
+
+  async function send({ token, text }: Draft) {
+    put({ token, text });
     try {
       const sent = await chime.send(new SendChannelMessageCommand({
-        ...channel, Content: draft.text, Type: 'STANDARD', Persistence: 'PERSISTENT', ClientRequestToken: draft.token, Metadata: flow(),
+        ...channel, Content: text, Type: 'STANDARD', Persistence: 'PERSISTENT', ClientRequestToken: token, Metadata: flow(),
       }));
       tracker.track(sent);
-      setDrafts((drafts) => drafts.map((other) => (other.token === draft.token ? { ...draft, messageId: sent.MessageId! } : other)));
+      put({ token, text, messageId: sent.MessageId! });
     } catch {
-      // It stays without an id, with a button to try again.
+      put({ token, text, failed: true });
     }
   }
 
@@ -63,7 +68,7 @@ export function Chat({ settings, user, onLogout }: { settings: Settings; user: U
       <button onClick={logout}>Log out</button>
       <form onSubmit={submit}><input name="text" aria-label="Message" required /><button>Send</button></form>
       <ul>
-        {drafts.map((draft) => (
+        {[...drafts.values()].map((draft) => (
           <Message key={draft.token} draft={draft} tracker={tracker} onRetry={send} onEdit={edit} />
         ))}
       </ul>
@@ -82,8 +87,8 @@ function Message({ draft, tracker, onRetry, onEdit }: MessageProps) {
   const state = useMessageState(tracker, draft.messageId);
   return (
     <li>
-      {draft.text} <span role="status">{words(state)}</span>
-      {!draft.messageId && <button onClick={() => onRetry(draft)}>Send again</button>}
+      {draft.text} <span role="status">{draft.failed ? 'could not be sent' : words(state)}</span>
+      {draft.failed && <button onClick={() => onRetry(draft)}>Send again</button>}
       {state?.status === 'SENT' && <button onClick={() => onEdit(draft)}>Edit</button>}
     </li>
   );
