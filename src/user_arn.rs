@@ -21,11 +21,7 @@ enum Shape {
 /// A part of the ARN: literal text around at most one placeholder.
 struct Template {
     before: String,
-    hole: Option<Hole>,
-}
-
-struct Hole {
-    name: String,
+    name: Option<String>,
     after: String,
 }
 
@@ -51,15 +47,12 @@ impl UserArnPattern {
             return Err(PatternError::SharedPart);
         }
         let templates = parts.map(|part| {
-            let (before, after) = part.split_once(HOLE).unzip();
+            let around = part.split_once(HOLE);
+            let (before, after) = around.unwrap_or((part, ""));
             Template {
-                before: before.unwrap_or(part).to_owned(),
-                hole: after
-                    .zip(after.and_then(|_| names.next()))
-                    .map(|(after, name)| Hole {
-                        name,
-                        after: after.to_owned(),
-                    }),
+                before: before.to_owned(),
+                name: around.and_then(|_| names.next()),
+                after: after.to_owned(),
             }
         });
         let mut rules = AppInstanceUserArn::PARTS.iter().zip(&templates);
@@ -76,7 +69,7 @@ impl UserArnPattern {
             return None;
         };
         let [_, region, ..] = parts.as_ref();
-        region.hole.is_none().then_some(&region.before)
+        region.name.is_none().then_some(&region.before)
     }
 
     /// The names of the placeholders, in order.
@@ -85,8 +78,7 @@ impl UserArnPattern {
             Shape::WholeArn { name } => vec![name],
             Shape::Parts(templates) => templates
                 .iter()
-                .filter_map(|template| template.hole.as_ref())
-                .map(|hole| hole.name.as_str())
+                .filter_map(|template| template.name.as_deref())
                 .collect(),
         }
     }
@@ -119,9 +111,8 @@ impl UserArnPattern {
                 }
                 let arn = AppInstanceUserArn::join(parts.each_ref().map(String::as_str));
                 arn.map_err(|(index, error)| {
-                    let hole = templates.get(index).and_then(|part| part.hole.as_ref());
-                    let name = hole.map_or("", |hole| &hole.name);
-                    refused(name, MappingErrorKind::NotLegal(error))
+                    let name = templates.get(index).and_then(|part| part.name.as_deref());
+                    refused(name.unwrap_or_default(), MappingErrorKind::NotLegal(error))
                 })
             }
         }
@@ -130,9 +121,9 @@ impl UserArnPattern {
 
 impl Template {
     fn fill<E>(&self, value: impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
-        match &self.hole {
+        match &self.name {
             None => Ok(self.before.clone()),
-            Some(hole) => Ok(self.before.clone() + &value(&hole.name)? + &hole.after),
+            Some(name) => Ok(self.before.clone() + &value(name)? + &self.after),
         }
     }
 
