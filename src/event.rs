@@ -29,7 +29,7 @@ pub struct Event<'a> {
     pub(crate) authorizer: Option<&'a RawValue>,
     /// `requestContext.identity`, which format 2.0 does not have.
     pub(crate) identity: Option<&'a RawValue>,
-    /// The gateway's id of the request, which also stands in its access log.
+    /// The gateway's id of the request, which is also in its access log.
     pub(crate) request_id: Option<String>,
     query: Query<'a>,
     body: Option<&'a RawValue>,

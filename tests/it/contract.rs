@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::GatewayResponse;
 
-/// Describes the responses to requests for any other path, too.
+/// Also describes the responses to requests for any other path.
 const PATH: &str = "/message-status";
 const PROBLEM_JSON: &str = "application/problem+json";
 
