@@ -2,7 +2,7 @@ import type { Message, MessageStatusClient, MessageStatusResult } from './client
 import { backoff, isFailure, MIN_PAUSE, waitPause, type Entry } from './schedule.js';
 
 /** When to request the status of a message, or with `isShared`: when it may join a request for others. */
-export type Next = (entry: Entry, now: number, isShared: boolean) => number;
+export type Next = (entry: Entry, isShared: boolean) => number;
 /** Gets a result of a request that started at `start`. `before` is the entry before it. */
 export type OnResult<K> = (key: K, result: MessageStatusResult, before: Entry, start: number) => void;
 
@@ -57,7 +57,7 @@ export function createPoller<K>(
   const schedule = (isShared: boolean) =>
     [...entries]
       .filter(([key]) => !asked.has(key))
-      .map(([key, entry]) => [Math.max(resumeAt, next(entry, now(), isShared)), key, entry] as const)
+      .map(([key, entry]) => [Math.max(resumeAt, next(entry, isShared)), key, entry] as const)
       .sort(([a], [b]) => a - b);
   const firstDue = () => schedule(false)[0]?.[0] ?? Infinity;
 

@@ -88,9 +88,8 @@ export function lastKnown({ added, asked, failures }: Entry): number {
  * When the tracker requests the status of a pending message, or with `isShared`: when the message may
  * join a request for others. `problem`: why the last request failed; `caughtUp`: its last catch-up.
  */
-export function next(entry: Entry, link: Link, now: number, isShared = false, problem?: string, caughtUp = -Infinity): number {
-  const { added, asked, failures, notBefore } = entry;
-  if (now - added >= LIFETIME) return Infinity;
+export function next(entry: Entry, link: Link, isShared: boolean, problem?: string, caughtUp = -Infinity): number {
+  const { asked, failures, notBefore } = entry;
   // A network that fails is often back soon, and without a token there is no request.
   if (/^(network|token)-error$/.test(`${problem}`) && failures < QUICK_RETRIES) return notBefore;
   // What is refused, such as "not found", hardly changes soon.
@@ -115,7 +114,7 @@ function routine({ added, asked }: Entry, { isLive, since, steadyAt }: Link, isR
 }
 
 /** When `waitForResult` requests the status, or may join a request for others. */
-export function nextWait({ failures, notBefore }: Entry, _now: number, isShared: boolean): number {
+export function nextWait({ failures, notBefore }: Entry, isShared: boolean): number {
   return isShared && !failures ? notBefore - EARLY : notBefore;
 }
 

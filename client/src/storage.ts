@@ -15,9 +15,9 @@ export interface Stored {
   /** Undefined: it is no longer tracked. */
   readonly state?: MessageState;
   /** Chime has reported a status of it. If Chime then does not find it, it is gone. */
-  readonly confirmed?: true;
-  /** It was gone, and was requested once more. */
-  readonly rechecked?: true;
+  readonly isConfirmed?: boolean;
+  /** It was gone when the WebSocket or the page started: whether it is still to be requested once more. */
+  readonly isDueAgain?: boolean;
   /** Since when it is tracked, or since its last edit, or since when it is not tracked. */
   readonly since: number;
   /** When its state was last reported. */
@@ -56,25 +56,12 @@ export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
   return new Map(inOrder.filter(([id, stored]) => !id || isOpen(stored) || surplus-- <= 0));
 }
 
-/** `a` is what this tab knows. Its problem is its own, and is not stored. */
 function mergeStored(a: Stored, b: Stored): Stored {
   if (!a.state || !b.state) return a.since > b.since || (a.since === b.since && !a.state) ? a : b;
-  const order = a.seen - b.seen || (outcomeOf(a.state) < outcomeOf(b.state) ? -1 : 1);
+  const order = a.seen - b.seen || (JSON.stringify(a.state) < JSON.stringify(b.state) ? -1 : 1);
   const [earlier, later] = order < 0 ? [a, b] : [b, a];
-  const merged = merge(earlier.state, later.state as MessageState);
-  const { problem } = a.state;
-  const state = { ...merged, ...(problem && isPending(merged) && { problem }) };
-  return {
-    ...earlier,
-    ...later,
-    // The same object if nothing is new.
-    state: isSame(state, a.state) ? a.state : state,
-    since: Math.max(a.since, b.since),
-  };
-}
-
-function outcomeOf({ status, update }: MessageState): string {
-  return JSON.stringify([status, update]);
+  const state = merge(earlier.state, later.state as MessageState);
+  return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }
 
 export function isSame(a: unknown, b: unknown): boolean {
@@ -107,7 +94,7 @@ export function createStore(
     try {
       const storage = typeof option === 'function' ? option() : option;
       const proceed = (json: string | null | undefined): unknown => {
-        const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()], (name, value) => (name === 'problem' ? undefined : value));
+        const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()]);
         const done = isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
         onExchanged();
         return done;

@@ -28,10 +28,8 @@ export interface TrackOptions {
 const MAX_EARLY = 500;
 /** Milliseconds by which an event about an edit can arrive before the response to the edit. */
 const OVERTAKES = 5000;
-
-type Facts = Pick<Stored, 'confirmed' | 'rechecked'>;
-const RECHECKED: Facts = { rechecked: true };
-const CONFIRMED: Facts = { confirmed: true };
+/** Milliseconds in which a message counts as new. */
+const MAX_NEW = 1000;
 
 /**
  * Tracks the status of messages: from the WebSocket, and from the endpoint when the WebSocket missed
@@ -80,7 +78,7 @@ export class MessageTracker {
     let isDirty = false;
     /** What was reported to listeners. */
     let shown = new Map<string, MessageState>();
-    let all: MessageState[] | undefined;
+    let all: readonly MessageState[] = [];
     /** Results can arrive over the WebSocket before the response to SendChannelMessage. */
     const early = new Map<string, MessageState>();
     /** Edits that this connection reported: when an event announced one whose response is still to come, or 0. */
@@ -89,11 +87,9 @@ export class MessageTracker {
     let link = newLink;
     /** How often the WebSocket has started. */
     let starts = 0;
-    /** Messages that are gone and are requested once more, after a start of the WebSocket or of the page. */
-    const again = new Set<string>();
     let isLoaded = false;
-    /** Since when a message is pending. Of a message that was stored, only the wall clock knows that. */
-    const pendingSince = new Map<string, number>();
+    /** Why the last request about a message failed. */
+    const problems = new Map<string, string>();
     /** The last catch-up of a message after a reconnect. */
     const caughtUp = new Map<string, number>();
     /** What was known when the last request was made. */
@@ -108,33 +104,31 @@ export class MessageTracker {
 
     // What is known
 
+    /** The wall clock, but later than what is stored about the message, and than a clear. */
+    const later = (messageId: string) => Math.max(Date.now(), ...[messageId, ''].map((id) => 1 + (known.get(id)?.seen ?? 0)));
+
     /** Returns whether the state has changed. */
-    const set = (message: Message, news: MessageState, facts: Facts, base?: MessageState, problem?: string): boolean => {
+    const set = (message: Message, news: MessageState, facts: Partial<Stored>, base?: MessageState): boolean => {
       const { messageId } = message;
       const before = known.get(messageId);
       const old = before?.state;
-      const merged = merge(base, news);
-      const state = { ...merged, ...(problem && isPending(merged) && { problem }) };
-      const isNew = !isSame(state, old);
-      // Later than what is stored of it, also within a millisecond.
-      const seen = Math.max(Date.now(), (before?.seen ?? 0) + (isNew ? 1 : 0));
+      const state = merge(base, news);
+      const seen = later(messageId);
       const isEdit = old && isPending(state) && !isPending(old) && !isGone(old);
-      if (!old || isEdit) pendingSince.set(messageId, tick());
-      const since = old && !isEdit ? before.since : Math.max(seen, 1 + Math.max(before?.since ?? 0, known.get('')?.since ?? 0));
-      const stored = { ...(old && before), ...facts, message, state: old && !isNew ? old : state, since, seen };
+      const stored = { ...(old && before), ...facts, message, state, since: old && !isEdit ? before.since : seen, seen };
       isDirty ||= !isSame({ ...before, seen }, stored);
       known.set(messageId, stored);
-      return isNew;
+      return !isSame(state, old);
     };
 
     const learn = ({ state, message, isConfirmed, isSenders, sender }: Reading, isLater = false) => {
       const { messageId } = state;
       const before = known.get(messageId);
       const remembered = early.get(messageId);
-      const facts = isConfirmed ? CONFIRMED : {};
+      const facts = isConfirmed ? { isConfirmed } : {};
       if (before?.state) {
-        const { update, problem, ...rest } = before.state;
-        set(before.message, state, facts, isLater ? rest : before.state, problem);
+        const { update, ...rest } = before.state;
+        set(before.message, state, facts, isLater ? rest : before.state);
       } else if (message && !state.deleted && (isSenders || sender === user)) {
         early.delete(messageId);
         set(message, state, facts, remembered);
@@ -145,8 +139,7 @@ export class MessageTracker {
       }
     };
 
-    const forget = (messageId: string, since = 0) => {
-      const at = Math.max(Date.now(), since);
+    const forget = (messageId: string, at: number) => {
       known.set(messageId, { message: { channelArn: '', messageId }, since: at, seen: at });
       store(true);
     };
@@ -156,21 +149,29 @@ export class MessageTracker {
       const before = shown;
       const changed: MessageState[] = [];
       shown = new Map();
-      for (const [id, { state, message, since }] of known) {
+      for (const [id, { state, message, since, isDueAgain }] of known) {
         if (!state) continue;
-        shown.set(id, state);
-        if (before.get(id) !== state) changed.push(state);
-        if (isRunning && (isPending(state) || again.has(id))) {
-          poller.add(id, message, pendingSince.get(id) ?? now() - Math.max(1, Date.now() - since));
+        const isOpen = isPending(state);
+        if (!isOpen) problems.delete(id);
+        const problem = problems.get(id);
+        const news = problem ? { ...state, problem } : state;
+        const old = before.get(id);
+        const isNew = !isSame(news, old);
+        shown.set(id, old && !isNew ? old : news);
+        if (isNew) changed.push(news);
+        if (isRunning && (isOpen || isDueAgain)) {
+          // Of a message that was stored, only the wall clock knows since when it is pending.
+          const age = Date.now() - since;
+          poller.add(id, message, age > MAX_NEW ? now() - age : tick());
         } else poller.remove(id);
       }
       for (const [id, state] of before) {
         if (shown.has(id)) continue;
         poller.remove(id);
-        for (const facts of [caughtUp, edits, again, pendingSince]) facts.delete(id);
+        for (const facts of [caughtUp, edits, problems]) facts.delete(id);
         changed.push(state);
       }
-      if (changed.length) all = undefined;
+      if (changed.length) all = [...shown.values()];
       for (const state of changed) for (const listener of [...listeners]) guard(() => listener(state));
       poller.update();
     };
@@ -197,7 +198,9 @@ export class MessageTracker {
     };
 
     const recheck = () => {
-      for (const [id, { state, rechecked }] of known) if (state && isGone(state) && !rechecked) again.add(id);
+      for (const [id, stored] of known) {
+        if (stored.state && isGone(stored.state)) known.set(id, { isDueAgain: true, ...stored });
+      }
     };
 
     const onEvent = (reading: Reading) => {
@@ -235,25 +238,26 @@ export class MessageTracker {
       return client.getMany(messages, options);
     };
 
-    const nextOf: Next = (entry, at, isShared) => {
+    const nextOf: Next = (entry, isShared) => {
       const { messageId } = entry.message;
-      const { since = 0, state } = known.get(messageId) ?? {};
+      const { since = 0 } = known.get(messageId) ?? {};
       if (!isActive || !isOnline || Date.now() - since >= LIFETIME) return Infinity;
-      return next(entry, link, at, isShared, state?.problem, caughtUp.get(messageId));
+      return next(entry, link, isShared, problems.get(messageId), caughtUp.get(messageId));
     };
 
     const onResult: OnResult<string> = (id, { problem, ...result }, entry, start) => {
-      const { message, state } = known.get(id) ?? {};
+      const { message, state, isConfirmed, isDueAgain } = known.get(id) ?? {};
       if (!message || !state) return;
       const knownAt = lastKnown(entry);
       if (starts > 1 && knownAt < link.started && start >= link.catchUpAt && !isFailure({ problem })) caughtUp.set(id, start);
       // Chime had it: Chime reported a status, the endpoint knows, or an edit of it is pending.
       const isGoneNow = problem?.problem === 'message-gone' ||
-        (problem?.problem === 'message-not-found' && (known.get(id)?.confirmed || state.status === 'SENT'));
-      if (problem && !isGoneNow) return void set(message, state, {}, state, problem.problem);
+        (problem?.problem === 'message-not-found' && (isConfirmed || state.status === 'SENT'));
+      if (problem && !isGoneNow) return void problems.set(id, problem.problem);
+      problems.delete(id);
       const response = problem ? { messageId: id, status: 'GONE' } : result as MessageStatus;
       const news = answeredAsOf(requested.get(id)?.state, response);
-      const isNew = set(message, news, { ...(!problem && CONFIRMED), ...(again.delete(id) && RECHECKED) }, state);
+      const isNew = set(message, news, { ...(!problem && { isConfirmed: true }), ...(isDueAgain && { isDueAgain: false }) }, state);
       // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
       if (isNew && link.isLive && knownAt > link.since) setLive(false);
     };
@@ -306,9 +310,9 @@ export class MessageTracker {
       for (const reading of read(message)) (edit && reading.isSenders ? onEdit : learn)(reading);
       commit();
     };
-    this.untrack = (messageId) => forget(messageId, known.get(messageId)?.since);
+    this.untrack = (messageId) => forget(messageId, later(messageId));
     this.get = (messageId) => shown.get(messageId);
-    this.getAll = () => (all ??= [...shown.values()]);
+    this.getAll = () => all;
     this.subscribe = (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -337,7 +341,7 @@ export class MessageTracker {
     this.clear = () => {
       run(false);
       early.clear();
-      forget('', Math.max(0, ...[...known.values()].map(({ since }) => since)));
+      forget('', Math.max(...[...known.keys(), ''].map(later)));
     };
 
     store(false);
