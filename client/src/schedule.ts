@@ -24,12 +24,10 @@ export interface Link {
   readonly since: number;
   /** Messages that were pending at that change are requested after it. */
   readonly steadyAt: number;
-  /** Events before this time may have been missed: the last start of the WebSocket or of the tracker. */
+  /** Events before this time may have been missed: the last start of the WebSocket or of the tracker, or `check()`. */
   readonly started: number;
   /** When to catch up after that. */
   readonly catchUpAt: number;
-  /** The last call of `check()`. */
-  readonly checked: number;
 }
 
 /** Minimum milliseconds between two requests for a message. */
@@ -55,8 +53,6 @@ const GROWTH_LIVE = 0.75;
 const GROWTH_DOWN = 0.5;
 /** Maximum milliseconds between two requests. Keeps a message below 100 requests a day. */
 const MAX_PAUSE = 3_600_000;
-/** Failures of the network after which pauses are long again. */
-const QUICK_RETRIES = 6;
 /** Minimum milliseconds between two catch-ups of a message. */
 const CATCH_UP_PAUSE = 10_000;
 /** Milliseconds after a reconnect in which a catch-up that fails is repeated without the longer pauses. */
@@ -65,7 +61,7 @@ const CATCH_UP_TIME = 300_000;
 export const LIFETIME = 48 * 3_600_000;
 
 export const newLink: Link = {
-  isLive: false, since: -Infinity, steadyAt: -Infinity, started: -Infinity, catchUpAt: -Infinity, checked: -Infinity,
+  isLive: false, since: -Infinity, steadyAt: -Infinity, started: -Infinity, catchUpAt: -Infinity,
 };
 
 /** The link after the WebSocket was lost, or after an event showed that it is alive. */
@@ -84,32 +80,24 @@ export function lastKnown({ added, asked, failures }: Entry): number {
   return failures ? added : Math.max(added, asked);
 }
 
-/**
- * When the tracker requests the status of a pending message, or with `isShared`: when the message may
- * join a request for others. `problem`: why the last request failed; `caughtUp`: its last catch-up.
- */
-export function next(entry: Entry, link: Link, isShared: boolean, problem?: string, caughtUp = -Infinity): number {
-  const { asked, failures, notBefore } = entry;
-  // A network that fails is often back soon, and without a token there is no request.
-  if (/^(network|token)-error$/.test(`${problem}`) && failures < QUICK_RETRIES) return notBefore;
-  // What is refused, such as "not found", hardly changes soon.
-  let due = routine(entry, link, !!problem && !failures);
-  if (isShared && asked > 0) due -= (due - asked) / 2;
+/** When the tracker requests the status of a pending message. `caughtUp`: its last catch-up. */
+export function next(entry: Entry, link: Link, caughtUp = -Infinity): number {
+  const { asked, notBefore } = entry;
+  let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
     due = Math.min(due, Math.max(link.catchUpAt, caughtUp + CATCH_UP_PAUSE));
   }
-  if (asked < link.checked) due = Math.min(due, link.checked);
   return Math.max(notBefore, due);
 }
 
-function routine({ added, asked }: Entry, { isLive, since, steadyAt }: Link, isRefused: boolean): number {
+function routine({ added, asked }: Entry, { isLive, since, steadyAt }: Link): number {
   if (isLive && asked < 0) return Math.max(added, since) + GRACE;
   // It was pending already when the WebSocket was lost.
   const earliest = isLive || added > since ? 0 : steadyAt;
   if (asked < 0) return earliest || added + FIRST;
   // The longer it is pending already, the less likely is a result within the next seconds.
   const age = asked - added;
-  const pause = isLive || isRefused ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
+  const pause = isLive ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
   return Math.max(earliest, asked + Math.min(MAX_PAUSE, pause));
 }
 

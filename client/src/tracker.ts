@@ -238,11 +238,11 @@ export class MessageTracker {
       return client.getMany(messages, options);
     };
 
-    const nextOf: Next = (entry, isShared) => {
+    const nextOf: Next = (entry) => {
       const { messageId } = entry.message;
       const { since = 0 } = known.get(messageId) ?? {};
       if (!isActive || !isOnline || Date.now() - since >= LIFETIME) return Infinity;
-      return next(entry, link, isShared, problems.get(messageId), caughtUp.get(messageId));
+      return next(entry, link, caughtUp.get(messageId));
     };
 
     const onResult: OnResult<string> = (id, { problem, ...result }, entry, start) => {
@@ -318,7 +318,9 @@ export class MessageTracker {
       return () => void listeners.delete(listener);
     };
     this.check = () => {
-      link = { ...link, checked: tick() };
+      const at = tick();
+      link = { ...link, started: at, catchUpAt: at };
+      caughtUp.clear();
       poller.update();
     };
     this.setActive = (value) => {
@@ -326,10 +328,9 @@ export class MessageTracker {
       poller.update();
     };
     this.setOnline = (value) => {
-      const isBack = value && !isOnline;
+      const wasOnline = isOnline;
       isOnline = value;
-      if (isBack) poller.online();
-      poller.update();
+      poller[value && !wasOnline ? 'online' : 'update']();
     };
     this.stop = () => run(false);
     this.start = () => {

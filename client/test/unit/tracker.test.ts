@@ -171,7 +171,7 @@ test('not found: GONE if Chime reported it as pending, otherwise still pending',
     tracker.track(tracked);
     await clock.advance(60_000);
     assert.equal(tracker.get('m1')?.status, expected);
-    assert.ok(requests.length < 8, `${requests.length}`);
+    assert.ok(requests.length < 12, `${requests.length}`);
     tracker.stop();
   }
 });
