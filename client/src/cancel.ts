@@ -12,21 +12,21 @@ export function cancellable<T>(
   late = (): unknown => new Error('Timeout'),
 ): Promise<T> {
   const controller = new AbortController();
-  let clean = () => {};
   return new Promise<T>((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timeout);
+      signal?.removeEventListener('abort', onAbort);
+    };
     const stop = (reason: unknown) => {
+      end();
       reject(reason);
       controller.abort(reason);
     };
     // React Native's signals have no reason.
     const onAbort = () => stop(signal?.reason ?? Object.assign(new Error('Aborted'), { name: 'AbortError' }));
-    if (signal?.aborted) return onAbort();
     const timeout = ms <= MAX_TIMER ? setTimeout(() => stop(late()), ms) : undefined;
+    if (signal?.aborted) return onAbort();
     signal?.addEventListener('abort', onAbort);
-    clean = () => {
-      clearTimeout(timeout);
-      signal?.removeEventListener('abort', onAbort);
-    };
-    work(controller.signal).then(resolve, reject);
-  }).finally(() => clean());
+    work(controller.signal).finally(end).then(resolve, reject);
+  });
 }

@@ -59,12 +59,14 @@ export function merge(known: MessageState | undefined, news: MessageState): Mess
     // If the message is SENT, a FAILED or DENIED status belongs to an edit.
     ...both.filter(({ status }) => isSent && (status === 'FAILED' || status === 'DENIED')),
   ]);
+  const redacted = known?.redacted || news.redacted;
+  const deleted = known?.deleted || news.deleted;
   return {
     messageId: news.messageId,
     ...outcome(message),
     ...(update && { update: { ...outcome(update), at: update.at ?? 0 } }),
-    ...(both.some(({ redacted }) => redacted) && { redacted: true }),
-    ...(both.some(({ deleted }) => deleted) && { deleted: true }),
+    ...(redacted && { redacted }),
+    ...(deleted && { deleted }),
   };
 }
 

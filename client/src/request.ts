@@ -31,8 +31,8 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
   const tokenFor = createTokenSource(options.token);
 
   return (query, messages, signal) => cancellable(signal, async (signal) => {
-    // React Native's URLSearchParams lacks most methods.
-    const search = Object.entries(query).flatMap(([name, value]) => value === undefined ? [] : `${name}=${encodeURIComponent(value)}`).join('&');
+    // JSON leaves out what is undefined.
+    const search = `${new URLSearchParams(JSON.parse(JSON.stringify(query)))}`;
     const url = base + (search && (base.includes('?') ? '&' : '?') + search);
     for (let refused: Token | undefined; ; ) {
       const attempt: Attempt = { messages: messages?.length ?? 1 };

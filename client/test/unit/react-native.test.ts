@@ -13,6 +13,12 @@ class PoorURL {
   constructor(readonly href: string) {}
   get searchParams(): never { throw new Error('not implemented'); }
 }
+class PoorSearchParams {
+  constructor(readonly params: Record<string, string>) {}
+  toString(): string {
+    return Object.entries(this.params).map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
+  }
+}
 class PoorSignal {
   aborted = false;
   readonly listeners = new Set<() => void>();
@@ -35,7 +41,7 @@ async function load(fetch: unknown): Promise<typeof import('chime-message-status
   const module = { exports: {} };
   const context = createContext({
     module, fetch, setTimeout, clearTimeout, performance: { now: () => performance.now() },
-    URL: PoorURL, AbortController: PoorController, console,
+    URL: PoorURL, URLSearchParams: PoorSearchParams, AbortController: PoorController, console,
   });
   runInContext(outputFiles[0]?.text ?? '', context);
   return module.exports as typeof import('chime-message-status-client');
