@@ -1,8 +1,9 @@
 import { cancellable } from './cancel.js';
 import { MessageStatusError } from './errors.js';
 import { members, text } from './json.js';
+import { BATCH_SIZE } from './limits.js';
 import type { MessageStatus } from './merge.js';
-import { BATCH_SIZE, createPoller, now } from './poller.js';
+import { createPoller, now } from './poller.js';
 import { createSendRequest } from './request.js';
 import { nextWait } from './schedule.js';
 import type { TokenFunction } from './token.js';

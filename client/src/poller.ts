@@ -1,4 +1,5 @@
 import type { Message, MessageStatusClient, MessageStatusResult } from './client.js';
+import { BATCH_SIZE, GATHER, MAX_WAIT, SHORT_WAIT } from './limits.js';
 import { backoff, isFailure, MIN_PAUSE, waitPause, type Entry } from './schedule.js';
 
 /** When to request the status of a message, or with `isShared`: when it may join a request for others. */
@@ -18,15 +19,6 @@ export interface Poller<K> {
 
 /** The monotonic clock. `Date` jumps when the user or the network sets the time. */
 export const now = () => performance.now();
-
-/** Maximum number of messages in one request. */
-export const BATCH_SIZE = 20;
-/** Milliseconds in which messages are gathered for one request. */
-const GATHER = 50;
-/** Maximum milliseconds of a wait for new messages. Others often follow soon, and are requested after it. */
-const SHORT_WAIT = 3000;
-/** Milliseconds of the longest wait that an endpoint can allow. It cuts waits to its own maximum. */
-const MAX_WAIT = 25_000;
 
 /**
  * Sends the requests that a schedule asks for: one at a time, up to 20 messages each, the longest

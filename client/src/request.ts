@@ -3,13 +3,8 @@ import type { Attempt, MessageStatusClientOptions } from './client.js';
 import { MessageStatusError } from './errors.js';
 import { guard } from './guard.js';
 import { parse } from './json.js';
+import { MAX_RETRY_AFTER, NO_RESPONSE, NO_RESPONSE_TO_WAIT } from './limits.js';
 import { createTokenSource, type Token } from './token.js';
-
-/** Milliseconds after which a connection is considered dead, without and with a wait. */
-const NO_RESPONSE = 15_000;
-const NO_RESPONSE_TO_WAIT = 40_000;
-/** Maximum seconds of a retry-after. Timers do not accept any. */
-const MAX_RETRY_AFTER = 3600;
 
 export interface EndpointResponse {
   json: unknown;

@@ -57,8 +57,6 @@ const MAX_PAUSE = 3_600_000;
 const CATCH_UP_PAUSE = 10_000;
 /** Milliseconds after a reconnect in which a catch-up that fails is repeated without the longer pauses. */
 const CATCH_UP_TIME = 300_000;
-/** After this many milliseconds Chime gives up a pending message. */
-export const LIFETIME = 48 * 3_600_000;
 
 export const newLink: Link = {
   isLive: false, since: -Infinity, steadyAt: -Infinity, started: -Infinity, catchUpAt: -Infinity,

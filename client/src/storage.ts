@@ -1,7 +1,7 @@
 import type { Message } from './client.js';
 import { list, members, parse, text } from './json.js';
+import { LIFETIME, MAX_RESULTS } from './limits.js';
 import { isPending, merge, type MessageState } from './merge.js';
-import { LIFETIME } from './schedule.js';
 
 /** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
 export interface TrackerStorage {
@@ -26,9 +26,6 @@ export interface Stored {
 
 /** By message id. The id "" stands for all messages: what was tracked before is no longer tracked. */
 export type Snapshot = Map<string, Stored>;
-
-/** Maximum number of messages with a result. */
-const MAX_RESULTS = 200;
 
 function parseSnapshot(json: string): Snapshot {
   const items = list(parse(json)).flatMap((item) => {

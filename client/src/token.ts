@@ -1,5 +1,6 @@
 import { cancellable } from './cancel.js';
 import { MessageStatusError } from './errors.js';
+import { NO_TOKEN } from './limits.js';
 
 /** Returns the bearer token, or a promise of it. */
 export type TokenFunction = (hint: { refresh: boolean }) => string | Promise<string>;
@@ -9,9 +10,6 @@ export interface Token {
   bearer: string;
   age: number;
 }
-
-/** Milliseconds after which the token function is considered to hang. */
-const NO_TOKEN = 30_000;
 
 /**
  * Calls the token function of the app. `refused` is the token that the endpoint refused. One refresh

@@ -1,9 +1,10 @@
 import type { Message, MessageStatusClient } from './client.js';
 import { guard } from './guard.js';
+import { LIFETIME, MAX_EARLY, MAX_NEW, OVERTAKES } from './limits.js';
 import { answeredAsOf, isGone, isPending, merge, outcome, type MessageState, type MessageStatus } from './merge.js';
 import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
 import { createPoller, now, type Next, type OnResult } from './poller.js';
-import { isFailure, lastKnown, LIFETIME, newLink, next, withCatchUp, withLive } from './schedule.js';
+import { isFailure, lastKnown, newLink, next, withCatchUp, withLive } from './schedule.js';
 import { createStore, isSame, mergeSnapshots, type Snapshot, type Stored, type TrackerStorage } from './storage.js';
 
 export interface MessageTrackerOptions {
@@ -23,13 +24,6 @@ export interface TrackOptions {
   /** The response is that of UpdateChannelMessage, so its status is that of the edit. */
   edit?: boolean | undefined;
 }
-
-/** Maximum number of messages of others that are remembered in case they turn out to be the user's. */
-const MAX_EARLY = 500;
-/** Milliseconds by which an event about an edit can arrive before the response to the edit. */
-const OVERTAKES = 5000;
-/** Milliseconds in which a message counts as new. */
-const MAX_NEW = 1000;
 
 /**
  * Tracks the status of messages: from the WebSocket, and from the endpoint when the WebSocket missed
