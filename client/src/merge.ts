@@ -81,13 +81,17 @@ export function answeredAsOf(known: MessageState | undefined, response: MessageS
 }
 
 /** Whether the status, or that of the last edit, can still change. Statuses that Chime adds later can. */
-export function isPending({ status, update, deleted }: MessageState): boolean {
-  const isOpen = (status: Status) => !['GONE', 'SENT', 'FAILED', 'DENIED'].includes(status);
-  return !deleted && (isOpen(status) || (update !== undefined && isOpen(update.status)));
+export function isPending(state: MessageState): boolean {
+  return has(state, (status) => !['GONE', 'SENT', 'FAILED', 'DENIED'].includes(status));
 }
 
-export function isGone({ status, update, deleted }: MessageState): boolean {
-  return !deleted && (status === 'GONE' || update?.status === 'GONE');
+/** Whether the message, or its last edit, is believed to be lost. */
+export function isGone(state: MessageState): boolean {
+  return has(state, (status) => status === 'GONE');
+}
+
+function has({ deleted, status, update = { status } }: Pick<MessageState, 'deleted' | 'status'> & { update?: Dated }, test: (status: Status) => boolean): boolean {
+  return !deleted && (test(status) || test(update.status));
 }
 
 /** Status and detail, and no other member. */

@@ -36,13 +36,10 @@ export type ChimeResponse =
 /** What a source says about one message. */
 export interface Reading {
   state: MessageState;
-  /** The parameters of a request for its status, if the source contains them. */
-  message: Message | undefined;
+  /** The parameters of a request for its status, if it is the user's own and Chime keeps it. */
+  message: Message | false | undefined;
   /** Chime itself reported the status. */
   isConfirmed: boolean;
-  /** Only the sender of the message gets this kind of event or response. */
-  isSenders: boolean;
-  sender: string | undefined;
 }
 
 /** The latest messages of a channel, with `prefetchOn: Connect`. */
@@ -56,26 +53,26 @@ export function messageFromWebSocket(event: WebSocketMessage): MessageState | un
   return event?.type === DETAILS ? undefined : read(event)[0]?.state;
 }
 
-/** Reads what an event of the WebSocket, or a response of Chime or the endpoint, says about messages. */
-export function read(source: unknown): Reading[] {
+/** Reads what an event of the WebSocket, or a response of Chime or the endpoint, says about messages. `user`: the ARN of the user. */
+export function read(source: unknown, user?: string): Reading[] {
   const { type, payload } = members(source);
-  if (payload === undefined) return readRecord(source);
+  if (payload === undefined) return readRecord(source, user);
   const record = typeof payload === 'string' ? parse(payload) : payload;
   const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
-  return event ? readMessage(members(record), change, prefix) : type === DETAILS ? readRecord(record) : [];
+  return event ? readMessage(members(record), user, change, prefix) : type === DETAILS ? readRecord(record, user) : [];
 }
 
-function readRecord(json: unknown): Reading[] {
+function readRecord(json: unknown, user?: string): Reading[] {
   const record = members(json);
   const { Channel, ChannelMessage, ChannelMessages = ChannelMessage && [ChannelMessage], SubChannelId } = record;
   // A whole message has a sender, the response of SendChannelMessage has not.
-  if (!ChannelMessages) return readMessage(record, record.Sender ? STORED : undefined);
+  if (!ChannelMessages) return readMessage(record, user, record.Sender ? STORED : undefined);
   const { ChannelArn = record.ChannelArn } = members(Channel);
-  return list(ChannelMessages).flatMap((item) => readMessage({ ChannelArn, SubChannelId, ...members(item) }, STORED));
+  return list(ChannelMessages).flatMap((item) => readMessage({ ChannelArn, SubChannelId, ...members(item) }, user, STORED));
 }
 
 /** `kind`: the change that an event reports, or STORED, or undefined for a response without a whole message. */
-function readMessage(record: Record<string, unknown>, kind?: string, prefix?: string): Reading[] {
+function readMessage(record: Record<string, unknown>, user?: string, kind?: string, prefix?: string): Reading[] {
   const channelArn = text(record.ChannelArn ?? record.channelArn);
   const messageId = text(record.MessageId ?? record.messageId);
   const subChannelId = text(record.SubChannelId ?? record.subChannelId);
@@ -97,13 +94,13 @@ function readMessage(record: Record<string, unknown>, kind?: string, prefix?: st
     ...(isEdit && { update: { ...result, at: time(record.LastUpdatedTimestamp) } }),
     ...(isRedacted && { redacted: true }),
   };
+  // Only the sender gets a response without a whole message, or an event with a prefix.
+  const isOwn = !kind || prefix || (user && members(record.Sender).Arn === user);
   return [{
     state,
     // Chime does not keep NON_PERSISTENT messages, so "not found" is not a result for them.
-    message: channelArn && record.Persistence !== 'NON_PERSISTENT' ? { channelArn, messageId, subChannelId } : undefined,
+    message: !!isOwn && !!channelArn && record.Persistence !== 'NON_PERSISTENT' && { channelArn, messageId, subChannelId },
     isConfirmed: !!kind || reported !== undefined,
-    isSenders: !kind || prefix !== undefined,
-    sender: text(members(record.Sender).Arn),
   }];
 }
 

@@ -28,13 +28,11 @@ export interface Stored {
 export type Snapshot = Map<string, Stored>;
 
 function parseSnapshot(json: string): Snapshot {
-  const items = list(parse(json)).flatMap((item) => {
+  const items = list(parse(json)).filter((item) => {
     const { message, state, since } = members(item);
-    const { messageId } = members(message);
-    const isValid = state ? members(state).messageId === messageId && text(members(state).status) : true;
-    return isValid && typeof messageId === 'string' && Date.now() - Number(since) < LIFETIME ? [[messageId, item as Stored] as const] : [];
+    return text(members(message).messageId) !== undefined && (!state || text(members(state).status)) && Date.now() - Number(since) < LIFETIME;
   });
-  return new Map(items);
+  return new Map((items as Stored[]).map((stored) => [stored.message.messageId, stored]));
 }
 
 /** Combines what two tabs know. The order does not matter, so all tabs end with the same. */
@@ -74,7 +72,6 @@ export function createStore(
   option: TrackerStorage | (() => TrackerStorage | undefined) | undefined,
   key: string,
   exchange: (stored: Snapshot) => Snapshot,
-  onExchanged: () => void,
 ): (isWrite: boolean) => void {
   let isBusy = false;
   let isWanted = false;
@@ -92,9 +89,7 @@ export function createStore(
       const storage = typeof option === 'function' ? option() : option;
       const proceed = (json: string | null | undefined): unknown => {
         const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()]);
-        const done = isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
-        onExchanged();
-        return done;
+        return isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
       };
       const json = storage?.getItem(key);
       const done = isPromise(json) ? json.then(proceed) : proceed(json);

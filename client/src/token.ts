@@ -1,5 +1,6 @@
 import { cancellable } from './cancel.js';
 import { MessageStatusError } from './errors.js';
+import { text } from './json.js';
 import { NO_TOKEN } from './limits.js';
 
 /** Returns the bearer token, or a promise of it. */
@@ -23,9 +24,9 @@ export function createTokenSource(token: TokenFunction): (signal: AbortSignal, r
   const call = async (refresh: boolean, signal?: AbortSignal): Promise<Token> => {
     const current = age;
     try {
-      const bearer: unknown = await cancellable(signal, async () => token({ refresh }), NO_TOKEN);
+      const bearer = text(await cancellable(signal, async () => token({ refresh }), NO_TOKEN));
       // `fetch` would report a token with a line break as a failure of the network.
-      if (typeof bearer === 'string' && /^[\x21-\x7e]+$/.test(bearer)) return { bearer, age: current };
+      if (bearer && /^[\x21-\x7e]+$/.test(bearer)) return { bearer, age: current };
       throw new TypeError('No token without "Bearer " (Amplify: .toString())');
     } catch (cause) {
       throw MessageStatusError.of('token-error', 0, cause);

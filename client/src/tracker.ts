@@ -115,7 +115,7 @@ export class MessageTracker {
       return !isSame(state, old);
     };
 
-    const learn = ({ state, message, isConfirmed, isSenders, sender }: Reading, isLater = false) => {
+    const learn = ({ state, message, isConfirmed }: Reading, isLater = false) => {
       const { messageId } = state;
       const before = known.get(messageId);
       const remembered = early.get(messageId);
@@ -123,7 +123,7 @@ export class MessageTracker {
       if (before?.state) {
         const { update, ...rest } = before.state;
         set(before.message, state, facts, isLater ? rest : before.state);
-      } else if (message && !state.deleted && (isSenders || sender === user)) {
+      } else if (message && !state.deleted) {
         early.delete(messageId);
         set(message, state, facts, remembered);
       } else {
@@ -267,9 +267,10 @@ export class MessageTracker {
       known = mergeSnapshots(known, stored);
       if (!isLoaded) recheck();
       isLoaded = true;
+      show();
       return known;
     };
-    const store = createStore(user ? storage : undefined, key, exchange, show);
+    const store = createStore(user ? storage : undefined, key, exchange);
 
     /** Another tab has written. */
     const onStorage = (event: Event) => {
@@ -296,12 +297,12 @@ export class MessageTracker {
       messagingSessionDidReceiveMessage: (event) => {
         setLive(true);
         if (!isRunning) return;
-        read(event).forEach(onEvent);
+        read(event, user).forEach(onEvent);
         commit();
       },
     };
     this.track = (message, { edit } = {}) => {
-      for (const reading of read(message)) (edit && reading.isSenders ? onEdit : learn)(reading);
+      for (const reading of read(message, user)) (edit ? onEdit : learn)(reading);
       commit();
     };
     this.untrack = (messageId) => forget(messageId, later(messageId));
