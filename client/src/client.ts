@@ -135,7 +135,7 @@ export class MessageStatusClient {
     this.waitForResult = (message, { signal, timeout = Infinity } = {}) => {
       let last: MessageStatus | undefined;
       let failure: MessageStatusError | undefined;
-      let onResult: OnResult = () => {};
+      let onResult!: OnResult;
       const work = () => new Promise<MessageStatus>((resolve, reject) => {
         onResult = (result) => {
           failure = result.problem;

@@ -33,11 +33,8 @@ export interface FieldError {
   detail: string;
 }
 
-const PREFIX = 'urn:problem-type:message-status:';
-
 // A gateway's own responses have no problem type, or another one.
 const BY_STATUS: Record<number, ProblemName> = {
-  0: 'network-error',
   400: 'invalid-request',
   401: 'unauthenticated',
   403: 'forbidden',
@@ -65,19 +62,18 @@ export class MessageStatusError extends Error {
   /** Seconds after which to retry. */
   readonly retryAfter: number | undefined;
 
-  /** `body` is the parsed JSON of the response, or undefined if it was not JSON. */
-  constructor(status: number, body?: unknown, retryAfter?: number, cause?: unknown) {
+  /** `body` is the parsed JSON of the response, or undefined if it was not JSON. `name` replaces that of its type. */
+  constructor(status: number, body?: unknown, retryAfter?: number, cause?: unknown, name?: ProblemName) {
     const { type, title, detail, requestId, message, Message, errors } = members(body);
     // REST APIs write `message`, and `Message` when an authorizer denies.
     super(text(detail ?? title ?? message ?? Message) ?? `HTTP ${status}`, { cause });
-    const name = text(type)?.split(PREFIX)[1];
-    this.problem = name || (BY_STATUS[status] ?? 'unexpected-response');
+    this.problem = name || text(type)?.split('urn:problem-type:message-status:')[1] || BY_STATUS[status] || 'unexpected-response';
     this.status = status;
     // A 200 that is not JSON was cut off, or a captive portal sent it.
     this.retryable =
       (status === 200 && body === undefined) ||
       ([0, 408, 425, 429].includes(status) && name !== 'token-error') ||
-      (status >= 500 && name !== 'misconfigured');
+      (status >= 500 && this.problem !== 'misconfigured');
     this.requestId = text(requestId);
     this.errors = list(errors) as FieldError[];
     this.retryAfter = retryAfter;
@@ -85,7 +81,7 @@ export class MessageStatusError extends Error {
 
   /** An error that no response reported. */
   static of(problem: ProblemName, status: number, cause: unknown): MessageStatusError {
-    return new MessageStatusError(status, { type: PREFIX + problem, title: members(cause).message ?? problem }, undefined, cause);
+    return new MessageStatusError(status, { title: members(cause).message ?? problem }, undefined, cause, problem);
   }
 
   /** Like `instanceof`, but also true for an error of another copy of this package. */

@@ -37,7 +37,7 @@ export type ChimeResponse =
 export interface Reading {
   state: MessageState;
   /** The parameters of a request for its status, if it is the user's own and Chime keeps it. */
-  message: Message | false | undefined;
+  message: Message | undefined;
   /** Chime itself reported the status. */
   isConfirmed: boolean;
 }
@@ -83,7 +83,7 @@ function readMessage(record: Record<string, unknown>, user?: string, kind?: stri
   const { Value = record.status, Detail = record.detail } = members(record.Status);
   const reported = record.problem ? undefined : text(Value);
   // A stored message without a status was not in a flow.
-  const status = isRedacted ? 'SENT' : !kind ? reported ?? 'PENDING' : isStored ? reported ?? 'SENT' : prefix ?? 'SENT';
+  const status = (isRedacted ? 'SENT' : isStored || !kind ? reported : prefix) ?? (kind ? 'SENT' : 'PENDING');
   const result = outcome({ status, detail: text(Detail) ?? '' });
   // A stored message has the text of its last edit.
   const isEdit = kind === 'UPDATE' || (isStored && status === 'SENT' && !!record.LastEditedTimestamp);
@@ -99,12 +99,12 @@ function readMessage(record: Record<string, unknown>, user?: string, kind?: stri
   return [{
     state,
     // Chime does not keep NON_PERSISTENT messages, so "not found" is not a result for them.
-    message: !!isOwn && !!channelArn && record.Persistence !== 'NON_PERSISTENT' && { channelArn, messageId, subChannelId },
+    message: isOwn && channelArn && record.Persistence !== 'NON_PERSISTENT' ? { channelArn, messageId, subChannelId } : undefined,
     isConfirmed: !!kind || reported !== undefined,
   }];
 }
 
 /** Milliseconds: of a Date (AWS SDK), an ISO string (WebSocket), or seconds (the API's JSON). */
 function time(value: unknown): number {
-  return (typeof value === 'number' ? value * 1000 : typeof value === 'string' ? Date.parse(value) : Number(value)) || 0;
+  return (typeof value === 'number' ? value * 1000 : new Date(value as string).getTime()) || 0;
 }

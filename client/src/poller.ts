@@ -116,21 +116,21 @@ export function createPoller<K>(
   };
 
   /** React Native and Node have neither `document` nor these events. */
-  const listen = (method: 'addEventListener' | 'removeEventListener') => {
-    globalThis[method]?.('online', online);
-    globalThis.document?.[method]?.('visibilitychange', update);
+  const listen = (change: 'add' | 'remove') => {
+    globalThis[`${change}EventListener`]?.('online', online);
+    globalThis.document?.[`${change}EventListener`]?.('visibilitychange', update);
   };
 
   return {
     add(key, message, added) {
       if (entries.has(key)) return;
-      if (!entries.size) listen('addEventListener');
+      if (!entries.size) listen('add');
       entries.set(key, { message, added, asked: -Infinity, failures: 0, notBefore: added });
       update();
     },
     remove(key) {
       if (!entries.delete(key)) return;
-      if (!entries.size) listen('removeEventListener');
+      if (!entries.size) listen('remove');
       if (asked.delete(key) && !asked.size) cancel();
       update();
     },

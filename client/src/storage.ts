@@ -17,7 +17,7 @@ export interface Stored {
   /** Chime has reported a status of it. If Chime then does not find it, it is gone. */
   readonly isConfirmed?: boolean;
   /** It was gone when the WebSocket or the page started: whether it is still to be requested once more. */
-  readonly isDueAgain?: boolean;
+  readonly again?: boolean;
   /** Since when it is tracked, or since its last edit, or since when it is not tracked. */
   readonly since: number;
   /** When its state was last reported. */
@@ -39,8 +39,7 @@ function parseSnapshot(json: string): Snapshot {
 export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
   const all = new Map(a);
   for (const [id, stored] of b) {
-    const known = a.get(id);
-    all.set(id, known ? mergeStored(known, stored) : stored);
+    all.set(id, mergeStored(a.get(id), stored));
   }
   const cleared = all.get('')?.since ?? 0;
   const isOpen = ({ state }: Stored) => state && isPending(state);
@@ -51,8 +50,8 @@ export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
   return new Map(inOrder.filter(([id, stored]) => !id || isOpen(stored) || surplus-- <= 0));
 }
 
-function mergeStored(a: Stored, b: Stored): Stored {
-  if (!a.state || !b.state) return a.since > b.since || (a.since === b.since && !a.state) ? a : b;
+function mergeStored(a: Stored | undefined, b: Stored): Stored {
+  if (!a?.state || !b.state) return a && (a.since > b.since || (a.since === b.since && !a.state)) ? a : b;
   const order = a.seen - b.seen || (JSON.stringify(a.state) < JSON.stringify(b.state) ? -1 : 1);
   const [earlier, later] = order < 0 ? [a, b] : [b, a];
   const state = merge(earlier.state, later.state as MessageState);
@@ -65,43 +64,36 @@ export function isSame(a: unknown, b: unknown): boolean {
 
 /**
  * Returns a function that reads the storage, passes what it has to `exchange`, and writes what that
- * returns. With an asynchronous storage, one exchange follows the other. If the storage is full or
- * forbidden, a reload loses the state.
+ * returns, if it differs. With an asynchronous storage, one exchange follows the other. If the storage
+ * is full or forbidden, a reload loses the state.
  */
 export function createStore(
   option: TrackerStorage | (() => TrackerStorage | undefined) | undefined,
   key: string,
   exchange: (stored: Snapshot) => Snapshot,
 ): (isWrite: boolean) => void {
-  let isBusy = false;
-  let isWanted = false;
-
-  const store = (isWrite: boolean): void => {
-    if (isBusy) return void (isWanted ||= isWrite);
-    isBusy = true;
-    const end = () => {
-      isBusy = false;
-      if (!isWanted) return;
-      isWanted = false;
-      store(true);
-    };
-    try {
-      const storage = typeof option === 'function' ? option() : option;
-      const proceed = (json: string | null | undefined): unknown => {
-        const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()]);
-        return isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
-      };
-      const json = storage?.getItem(key);
-      const done = isPromise(json) ? json.then(proceed) : proceed(json);
-      if (isPromise(done)) return void done.then(end, end);
-    } catch {
-      // The browser forbids storage, or a server has none.
-    }
-    end();
+  let last: unknown;
+  return (isWrite) => {
+    last = after(last, () => {
+      try {
+        const storage = typeof option === 'function' ? option() : option;
+        return after(storage?.getItem(key), (json) => {
+          const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()]);
+          return isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
+        });
+      } catch {
+        // The browser forbids storage, or a server has none.
+        return undefined;
+      }
+    });
   };
-  return store;
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+/** Continues with a value at once, and with that of a promise later. */
+function after<T>(value: T | Promise<T>, next: (value: T) => unknown): unknown {
+  return isPromise(value) ? value.then(next).catch(() => {}) : next(value);
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return !!members(value).then;
 }

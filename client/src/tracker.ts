@@ -127,9 +127,9 @@ export class MessageTracker {
         early.delete(messageId);
         set(message, state, facts, remembered);
       } else {
+        // What is lost costs a request.
+        if (early.size >= MAX_EARLY) early.clear();
         early.set(messageId, merge(remembered, state));
-        const [oldest] = early.keys();
-        if (oldest && early.size > MAX_EARLY) early.delete(oldest);
       }
     };
 
@@ -143,7 +143,7 @@ export class MessageTracker {
       const before = shown;
       const changed: MessageState[] = [];
       shown = new Map();
-      for (const [id, { state, message, since, isDueAgain }] of known) {
+      for (const [id, { state, message, since, again }] of known) {
         if (!state) continue;
         const isOpen = isPending(state);
         if (!isOpen) problems.delete(id);
@@ -153,7 +153,7 @@ export class MessageTracker {
         const isNew = !isSame(news, old);
         shown.set(id, old && !isNew ? old : news);
         if (isNew) changed.push(news);
-        if (isRunning && (isOpen || isDueAgain)) {
+        if (isRunning && (isOpen || again)) {
           // Of a message that was stored, only the wall clock knows since when it is pending.
           const age = Date.now() - since;
           poller.add(id, message, age > MAX_NEW ? now() - age : tick());
@@ -193,7 +193,7 @@ export class MessageTracker {
 
     const recheck = () => {
       for (const [id, stored] of known) {
-        if (stored.state && isGone(stored.state)) known.set(id, { isDueAgain: true, ...stored });
+        if (stored.state && isGone(stored.state)) known.set(id, { again: true, ...stored });
       }
     };
 
@@ -240,7 +240,7 @@ export class MessageTracker {
     };
 
     const onResult: OnResult<string> = (id, { problem, ...result }, entry, start) => {
-      const { message, state, isConfirmed, isDueAgain } = known.get(id) ?? {};
+      const { message, state, isConfirmed, again } = known.get(id) ?? {};
       if (!message || !state) return;
       const knownAt = lastKnown(entry);
       if (starts > 1 && knownAt < link.started && start >= link.catchUpAt && !isFailure({ problem })) caughtUp.set(id, start);
@@ -251,7 +251,7 @@ export class MessageTracker {
       problems.delete(id);
       const response = problem ? { messageId: id, status: 'GONE' } : result as MessageStatus;
       const news = answeredAsOf(requested.get(id)?.state, response);
-      const isNew = set(message, news, { ...(!problem && { isConfirmed: true }), ...(isDueAgain && { isDueAgain: false }) }, state);
+      const isNew = set(message, news, { ...(!problem && { isConfirmed: true }), ...(again && { again: false }) }, state);
       // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
       if (isNew && link.isLive && knownAt > link.since) setLive(false);
     };
@@ -280,7 +280,7 @@ export class MessageTracker {
 
     const run = (value: boolean) => {
       isRunning = value;
-      globalThis[value ? 'addEventListener' : 'removeEventListener']?.('storage', onStorage);
+      globalThis[`${value ? 'add' : 'remove'}EventListener`]?.('storage', onStorage);
       show();
     };
 

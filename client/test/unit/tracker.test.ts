@@ -288,6 +288,7 @@ test('a listener that throws disturbs neither the observer nor other listeners',
   tracker.subscribe((state) => changes.push(state));
   observer.messagingSessionDidReceiveMessage(event('PENDING_CREATE'));
   assert.deepEqual(changes, [{ messageId: 'm1', status: 'PENDING' }]);
+  await Promise.resolve();
   assert.equal(report.mock.callCount(), 1);
 });
 
