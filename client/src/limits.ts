@@ -16,6 +16,8 @@ export const NO_TOKEN = 30_000;
 /** Maximum seconds of a retry-after. Timers do not accept any. */
 export const MAX_RETRY_AFTER = 3600;
 
+/** Milliseconds over which requests are spread when the WebSocket is lost or back, because many users lose it together. */
+export const JITTER = 3000;
 /** Maximum number of messages with a result that are remembered. */
 export const MAX_RESULTS = 200;
 /** Maximum number of messages of others that are remembered in case they turn out to be the user's. */

@@ -91,7 +91,7 @@ export function createPoller<K>(
     // If nothing in the response can be used, it is probably the same for the other messages.
     failures = results.every(isFailure) ? failures + 1 : 0;
     resumeAt = failures && end + Math.max(retryAfter, backoff(failures, jitter));
-    isOffline = results[0]?.problem?.problem === 'network-error';
+    isOffline = results[0]?.problem?.status === 0;
     batch.forEach(([, key, entry], i) => {
       const result = results[i];
       // It may have been removed in the meantime.

@@ -40,8 +40,6 @@ const EARLY = 5000;
 const WAIT_PAUSE = 2000;
 const MAX_WAIT_PAUSE = 60_000;
 
-/** Milliseconds over which requests are spread when the WebSocket is lost or back, because many users lose it together. */
-export const JITTER = 3000;
 /** Milliseconds after which most flows have decided. */
 const FIRST = 600;
 /** Milliseconds after which a live WebSocket should have reported a result. */
@@ -61,17 +59,6 @@ const CATCH_UP_TIME = 300_000;
 export const newLink: Link = {
   isLive: false, since: -Infinity, steadyAt: -Infinity, started: -Infinity, catchUpAt: -Infinity,
 };
-
-/** The link after the WebSocket was lost, or after an event showed that it is alive. */
-export function withLive(link: Link, isLive: boolean, now: number, jitter: number): Link {
-  return isLive === link.isLive ? link : { ...link, isLive, since: now, steadyAt: now + JITTER * jitter };
-}
-
-/** The link after a time in which events were missed. */
-export function withCatchUp(link: Link, now: number, jitter: number): Link {
-  // A WebSocket that flaps does not put off a catch-up that is still to come.
-  return { ...link, started: now, catchUpAt: link.catchUpAt > now ? link.catchUpAt : now + JITTER * jitter };
-}
 
 /** When the message was last known to be pending. */
 export function lastKnown({ added, asked, failures }: Entry): number {

@@ -1,7 +1,7 @@
 import type { Message } from './client.js';
 import { list, members, parse, text } from './json.js';
 import { LIFETIME, MAX_RESULTS } from './limits.js';
-import { isPending, merge, type MessageState } from './merge.js';
+import { isGone, isPending, merge, type MessageState } from './merge.js';
 
 /** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
 export interface TrackerStorage {
@@ -52,8 +52,7 @@ export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
 
 function mergeStored(a: Stored | undefined, b: Stored): Stored {
   if (!a?.state || !b.state) return a && (a.since > b.since || (a.since === b.since && !a.state)) ? a : b;
-  const order = a.seen - b.seen || (JSON.stringify(a.state) < JSON.stringify(b.state) ? -1 : 1);
-  const [earlier, later] = order < 0 ? [a, b] : [b, a];
+  const [earlier, later] = a.seen < b.seen || (a.seen === b.seen && isGone(a.state)) ? [a, b] : [b, a];
   const state = merge(earlier.state, later.state as MessageState);
   return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }

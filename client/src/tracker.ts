@@ -1,10 +1,10 @@
 import type { Message, MessageStatusClient } from './client.js';
 import { guard } from './guard.js';
-import { LIFETIME, MAX_EARLY, MAX_NEW, OVERTAKES } from './limits.js';
+import { JITTER, LIFETIME, MAX_EARLY, MAX_NEW, OVERTAKES } from './limits.js';
 import { answeredAsOf, isGone, isPending, merge, outcome, type MessageState, type MessageStatus } from './merge.js';
 import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
 import { createPoller, now, type Next, type OnResult } from './poller.js';
-import { isFailure, lastKnown, newLink, next, withCatchUp, withLive } from './schedule.js';
+import { isFailure, lastKnown, newLink, next } from './schedule.js';
 import { createStore, isSame, mergeSnapshots, type Snapshot, type Stored, type TrackerStorage } from './storage.js';
 
 export interface MessageTrackerOptions {
@@ -150,9 +150,9 @@ export class MessageTracker {
         const problem = problems.get(id);
         const news = problem ? { ...state, problem } : state;
         const old = before.get(id);
-        const isNew = !isSame(news, old);
-        shown.set(id, old && !isNew ? old : news);
-        if (isNew) changed.push(news);
+        const visible = old && isSame(news, old) ? old : news;
+        shown.set(id, visible);
+        if (visible !== old) changed.push(visible);
         if (isRunning && (isOpen || again)) {
           // Of a message that was stored, only the wall clock knows since when it is pending.
           const age = Date.now() - since;
@@ -182,16 +182,14 @@ export class MessageTracker {
     // The WebSocket
 
     const setLive = (isLive: boolean) => {
-      link = withLive(link, isLive, tick(), Math.random());
+      if (isLive !== link.isLive) link = { ...link, isLive, since: tick(), steadyAt: time + JITTER * Math.random() };
       poller.update();
     };
 
+    /** After a time in which events were missed. */
     const catchUp = () => {
-      link = withCatchUp(link, tick(), Math.random());
-      recheck();
-    };
-
-    const recheck = () => {
+      // A WebSocket that flaps does not put off a catch-up that is still to come.
+      link = { ...link, started: tick(), catchUpAt: link.catchUpAt > time ? link.catchUpAt : time + JITTER * Math.random() };
       for (const [id, stored] of known) {
         if (stored.state && isGone(stored.state)) known.set(id, { again: true, ...stored });
       }
@@ -222,7 +220,7 @@ export class MessageTracker {
         return;
       }
       const last = known.get(messageId)?.state?.update;
-      learn({ ...reading, state: { messageId, status: 'SENT', update: { ...outcome(reading.state), at: last ? last.at + 1 : 0 } } });
+      learn({ ...reading, state: { messageId, status: 'SENT', update: { ...outcome(reading.state), at: (last?.at ?? -1) + 1 } } });
     };
 
     // Requests
@@ -265,7 +263,7 @@ export class MessageTracker {
     // Without a user, what is stored could reach the next one.
     const exchange = (stored: Snapshot) => {
       known = mergeSnapshots(known, stored);
-      if (!isLoaded) recheck();
+      if (!isLoaded) catchUp();
       isLoaded = true;
       show();
       return known;
@@ -313,8 +311,7 @@ export class MessageTracker {
       return () => void listeners.delete(listener);
     };
     this.check = () => {
-      const at = tick();
-      link = { ...link, started: at, catchUpAt: at };
+      link = { ...link, started: tick(), catchUpAt: time };
       caughtUp.clear();
       poller.update();
     };
