@@ -38,7 +38,7 @@ export interface MessageState {
   problem?: string;
 }
 
-type Dated = { status: Status; detail?: string; at?: number };
+type Dated = { status: Status; detail?: string | undefined; at?: number };
 
 // From weak to strong. A status that is not listed ranks right above PENDING.
 const MESSAGE = ['PENDING', 'FAILED', 'DENIED', 'SENT'];
@@ -57,7 +57,7 @@ export function merge(known: MessageState | undefined, news: MessageState): Mess
   const update = strongest(UPDATE, [
     ...both.map((state) => state.update),
     // If the message is SENT, a FAILED or DENIED status belongs to an edit.
-    ...both.filter(({ status }) => isSent && (status === 'FAILED' || status === 'DENIED')),
+    ...both.filter(({ status }) => isSent && ['FAILED', 'DENIED'].includes(status)),
   ]);
   const redacted = known?.redacted || news.redacted;
   const deleted = known?.deleted || news.deleted;
@@ -110,5 +110,5 @@ function strongest(ranks: string[], states: (Dated | undefined)[]): Dated | unde
     const isGuess = (a.status === 'GONE' || b.status === 'GONE') && rank(a) < 1;
     const order = (a.at ?? 0) - (b.at ?? 0) || (isGuess ? -1 : rank(a) - rank(b));
     return order > 0 || (!order && JSON.stringify(outcome(a)) > JSON.stringify(outcome(b))) ? a : b;
-  }, undefined);
+  });
 }

@@ -58,8 +58,8 @@ export function read(source: unknown, user?: string): Reading[] {
   const { type, payload } = members(source);
   if (payload === undefined) return readRecord(source, user);
   const record = typeof payload === 'string' ? parse(payload) : payload;
-  const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
-  return event ? readMessage(members(record), user, change, prefix) : type === DETAILS ? readRecord(record, user) : [];
+  const [, prefix, change] = EVENT.exec(`${type}`) ?? [];
+  return change ? readMessage(members(record), user, change, prefix) : type === DETAILS ? readRecord(record, user) : [];
 }
 
 function readRecord(json: unknown, user?: string): Reading[] {
@@ -84,7 +84,7 @@ function readMessage(record: Record<string, unknown>, user?: string, kind?: stri
   const reported = record.problem ? undefined : text(Value);
   // A stored message without a status was not in a flow.
   const status = (isRedacted ? 'SENT' : isStored || !kind ? reported : prefix) ?? (kind ? 'SENT' : 'PENDING');
-  const result = outcome({ status, detail: text(Detail) ?? '' });
+  const result = outcome({ status, detail: text(Detail) });
   // A stored message has the text of its last edit.
   const isEdit = kind === 'UPDATE' || (isStored && status === 'SENT' && !!record.LastEditedTimestamp);
   const state: MessageState = {
@@ -106,5 +106,5 @@ function readMessage(record: Record<string, unknown>, user?: string, kind?: stri
 
 /** Milliseconds: of a Date (AWS SDK), an ISO string (WebSocket), or seconds (the API's JSON). */
 function time(value: unknown): number {
-  return (typeof value === 'number' ? value * 1000 : new Date(value as string).getTime()) || 0;
+  return new Date(typeof value === 'number' ? value * 1000 : (value as string)).getTime() || 0;
 }

@@ -48,7 +48,7 @@ export function createSendRequest(options: MessageStatusClientOptions): SendRequ
           throw MessageStatusError.of('network-error', 0, cause);
         });
         // It can also be a date.
-        const retryAfter = Math.min(MAX_RETRY_AFTER, parseFloat(response.headers.get('retry-after') ?? '')) || undefined;
+        const retryAfter = Math.min(MAX_RETRY_AFTER, Number(response.headers.get('retry-after'))) || undefined;
         // Undefined: a gateway's own response, or one that was cut off.
         const json = parse(text);
         if (response.status === 200 && json !== undefined) return { json, retryAfter };

@@ -22,12 +22,10 @@ export interface Link {
   readonly isLive: boolean;
   /** The last change of `isLive`. */
   readonly since: number;
-  /** Messages that were pending at that change are requested after it. */
-  readonly steadyAt: number;
   /** Events before this time may have been missed: the last start of the WebSocket or of the tracker, or `check()`. */
   readonly started: number;
-  /** When to catch up after that. */
-  readonly catchUpAt: number;
+  /** Until when the requests are spread that the last change or start causes. */
+  readonly spreadTo: number;
 }
 
 /** Minimum milliseconds between two requests for a message. */
@@ -56,9 +54,7 @@ const CATCH_UP_PAUSE = 10_000;
 /** Milliseconds after a reconnect in which a catch-up that fails is repeated without the longer pauses. */
 const CATCH_UP_TIME = 300_000;
 
-export const newLink: Link = {
-  isLive: false, since: -Infinity, steadyAt: -Infinity, started: -Infinity, catchUpAt: -Infinity,
-};
+export const newLink: Link = { isLive: false, since: -Infinity, started: -Infinity, spreadTo: -Infinity };
 
 /** When the message was last known to be pending. */
 export function lastKnown({ added, asked, failures }: Entry): number {
@@ -70,15 +66,15 @@ export function next(entry: Entry, link: Link, caughtUp = -Infinity): number {
   const { asked, notBefore } = entry;
   let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
-    due = Math.min(due, Math.max(link.catchUpAt, caughtUp + CATCH_UP_PAUSE));
+    due = Math.min(due, Math.max(link.spreadTo, caughtUp + CATCH_UP_PAUSE));
   }
   return Math.max(notBefore, due);
 }
 
-function routine({ added, asked }: Entry, { isLive, since, steadyAt }: Link): number {
+function routine({ added, asked }: Entry, { isLive, since, spreadTo }: Link): number {
   if (isLive && asked < 0) return Math.max(added, since) + GRACE;
   // It was pending already when the WebSocket was lost.
-  const earliest = isLive || added > since ? 0 : steadyAt;
+  const earliest = isLive || added > since ? 0 : spreadTo;
   if (asked < 0) return earliest || added + FIRST;
   // The longer it is pending already, the less likely is a result within the next seconds.
   const age = asked - added;
@@ -98,7 +94,7 @@ export function waitPause(age: number, jitter: number): number {
 
 /** Whether the same request can succeed later. The app may get another token. */
 export function isFailure({ problem }: { problem?: MessageStatusError | undefined }): boolean {
-  return problem !== undefined && (problem.retryable || problem.problem === 'token-error');
+  return !!problem && (problem.retryable || problem.problem === 'token-error');
 }
 
 /** Milliseconds to pause after this many failures in a row. */

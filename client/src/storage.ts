@@ -30,7 +30,7 @@ export type Snapshot = Map<string, Stored>;
 function parseSnapshot(json: string): Snapshot {
   const items = list(parse(json)).filter((item) => {
     const { message, state, since } = members(item);
-    return text(members(message).messageId) !== undefined && (!state || text(members(state).status)) && Date.now() - Number(since) < LIFETIME;
+    return text(members(message).messageId) !== undefined && (!state || text(members(state).status)) && Date.now() - (since as number) < LIFETIME;
   });
   return new Map((items as Stored[]).map((stored) => [stored.message.messageId, stored]));
 }
@@ -57,7 +57,7 @@ function mergeStored(a: Stored | undefined, b: Stored): Stored {
   return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }
 
-export function isSame(a: unknown, b: unknown): boolean {
+export function isSame<T>(a: T, b: unknown): b is T {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
@@ -69,7 +69,7 @@ export function isSame(a: unknown, b: unknown): boolean {
 export function createStore(
   option: TrackerStorage | (() => TrackerStorage | undefined) | undefined,
   key: string,
-  exchange: (stored: Snapshot) => Snapshot,
+  exchange: (stored: Snapshot, isFirst: boolean) => Snapshot,
 ): (isWrite: boolean) => void {
   let last: unknown;
   return (isWrite) => {
@@ -77,8 +77,9 @@ export function createStore(
       try {
         const storage = typeof option === 'function' ? option() : option;
         return after(storage?.getItem(key), (json) => {
-          const ours = JSON.stringify([...exchange(parseSnapshot(json ?? '')).values()]);
-          return isWrite && ours !== (json ?? '[]') && storage?.setItem(key, ours);
+          const theirs = json ?? '[]';
+          const ours = JSON.stringify([...exchange(parseSnapshot(theirs), !isWrite).values()]);
+          return isWrite && ours !== theirs && storage?.setItem(key, ours);
         });
       } catch {
         // The browser forbids storage, or a server has none.

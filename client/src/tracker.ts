@@ -81,7 +81,6 @@ export class MessageTracker {
     let link = newLink;
     /** How often the WebSocket has started. */
     let starts = 0;
-    let isLoaded = false;
     /** Why the last request about a message failed. */
     const problems = new Map<string, string>();
     /** The last catch-up of a message after a reconnect. */
@@ -98,16 +97,16 @@ export class MessageTracker {
 
     // What is known
 
-    /** The wall clock, but later than what is stored about the message, and than a clear. */
-    const later = (messageId: string) => Math.max(Date.now(), ...[messageId, ''].map((id) => 1 + (known.get(id)?.seen ?? 0)));
+    /** The wall clock, but later than all that is stored. */
+    const later = () => Math.max(Date.now(), ...[...known.values()].map(({ seen }) => seen + 1));
 
     /** Returns whether the state has changed. */
-    const set = (message: Message, news: MessageState, facts: Partial<Stored>, base?: MessageState): boolean => {
+    const set = (message: Message, news: MessageState, facts: Partial<Stored> | false, base?: MessageState): boolean => {
       const { messageId } = message;
       const before = known.get(messageId);
       const old = before?.state;
       const state = merge(base, news);
-      const seen = later(messageId);
+      const seen = later();
       const isEdit = old && isPending(state) && !isPending(old) && !isGone(old);
       const stored = { ...(old && before), ...facts, message, state, since: old && !isEdit ? before.since : seen, seen };
       isDirty ||= !isSame({ ...before, seen }, stored);
@@ -119,7 +118,7 @@ export class MessageTracker {
       const { messageId } = state;
       const before = known.get(messageId);
       const remembered = early.get(messageId);
-      const facts = isConfirmed ? { isConfirmed } : {};
+      const facts = isConfirmed && { isConfirmed };
       if (before?.state) {
         const { update, ...rest } = before.state;
         set(before.message, state, facts, isLater ? rest : before.state);
@@ -133,7 +132,8 @@ export class MessageTracker {
       }
     };
 
-    const forget = (messageId: string, at: number) => {
+    const forget = (messageId: string) => {
+      const at = later();
       known.set(messageId, { message: { channelArn: '', messageId }, since: at, seen: at });
       store(true);
     };
@@ -150,7 +150,7 @@ export class MessageTracker {
         const problem = problems.get(id);
         const news = problem ? { ...state, problem } : state;
         const old = before.get(id);
-        const visible = old && isSame(news, old) ? old : news;
+        const visible = isSame(news, old) ? old : news;
         shown.set(id, visible);
         if (visible !== old) changed.push(visible);
         if (isRunning && (isOpen || again)) {
@@ -181,15 +181,17 @@ export class MessageTracker {
 
     // The WebSocket
 
+    /** A WebSocket that flaps does not put off requests that are still to come. */
+    const spread = () => link.spreadTo > time ? link.spreadTo : time + JITTER * Math.random();
+
     const setLive = (isLive: boolean) => {
-      if (isLive !== link.isLive) link = { ...link, isLive, since: tick(), steadyAt: time + JITTER * Math.random() };
+      if (isLive !== link.isLive) link = { ...link, isLive, since: tick(), spreadTo: spread() };
       poller.update();
     };
 
     /** After a time in which events were missed. */
     const catchUp = () => {
-      // A WebSocket that flaps does not put off a catch-up that is still to come.
-      link = { ...link, started: tick(), catchUpAt: link.catchUpAt > time ? link.catchUpAt : time + JITTER * Math.random() };
+      link = { ...link, started: tick(), spreadTo: spread() };
       for (const [id, stored] of known) {
         if (stored.state && isGone(stored.state)) known.set(id, { again: true, ...stored });
       }
@@ -232,24 +234,25 @@ export class MessageTracker {
 
     const nextOf: Next = (entry) => {
       const { messageId } = entry.message;
-      const { since = 0 } = known.get(messageId) ?? {};
-      if (!isActive || !isOnline || Date.now() - since >= LIFETIME) return Infinity;
+      if (!isActive || !isOnline || Date.now() - (known.get(messageId)?.since ?? 0) >= LIFETIME) return Infinity;
       return next(entry, link, caughtUp.get(messageId));
     };
 
     const onResult: OnResult<string> = (id, { problem, ...result }, entry, start) => {
-      const { message, state, isConfirmed, again } = known.get(id) ?? {};
-      if (!message || !state) return;
+      const { state, isConfirmed, again } = known.get(id) ?? {};
       const knownAt = lastKnown(entry);
-      if (starts > 1 && knownAt < link.started && start >= link.catchUpAt && !isFailure({ problem })) caughtUp.set(id, start);
+      if (starts > 1 && knownAt < link.started && start >= link.spreadTo && !isFailure({ problem })) caughtUp.set(id, start);
       // Chime had it: Chime reported a status, the endpoint knows, or an edit of it is pending.
       const isGoneNow = problem?.problem === 'message-gone' ||
-        (problem?.problem === 'message-not-found' && (isConfirmed || state.status === 'SENT'));
-      if (problem && !isGoneNow) return void problems.set(id, problem.problem);
+        (problem?.problem === 'message-not-found' && (isConfirmed || state?.status === 'SENT'));
+      if (problem && !isGoneNow) {
+        problems.set(id, problem.problem);
+        return;
+      }
       problems.delete(id);
       const response = problem ? { messageId: id, status: 'GONE' } : result as MessageStatus;
       const news = answeredAsOf(requested.get(id)?.state, response);
-      const isNew = set(message, news, { ...(!problem && { isConfirmed: true }), ...(again && { again: false }) }, state);
+      const isNew = set(entry.message, news, { ...(!problem && { isConfirmed: true }), ...(again && { again: false }) }, state);
       // A live WebSocket would have reported it, so this one has probably died. Its next event disproves that.
       if (isNew && link.isLive && knownAt > link.since) setLive(false);
     };
@@ -261,10 +264,9 @@ export class MessageTracker {
 
     const key = `chime-message-status:${encodeURIComponent(user)}`;
     // Without a user, what is stored could reach the next one.
-    const exchange = (stored: Snapshot) => {
+    const exchange = (stored: Snapshot, isFirst: boolean) => {
       known = mergeSnapshots(known, stored);
-      if (!isLoaded) catchUp();
-      isLoaded = true;
+      if (isFirst) catchUp();
       show();
       return known;
     };
@@ -272,8 +274,7 @@ export class MessageTracker {
 
     /** Another tab has written. */
     const onStorage = (event: Event) => {
-      const { key: changed, newValue } = event as StorageEvent;
-      if (changed === key && newValue) store(true);
+      if ((event as StorageEvent).key === key) store(true);
     };
 
     const run = (value: boolean) => {
@@ -303,15 +304,15 @@ export class MessageTracker {
       for (const reading of read(message, user)) (edit ? onEdit : learn)(reading);
       commit();
     };
-    this.untrack = (messageId) => forget(messageId, later(messageId));
+    this.untrack = forget;
     this.get = (messageId) => shown.get(messageId);
     this.getAll = () => all;
     this.subscribe = (listener) => {
       listeners.add(listener);
-      return () => void listeners.delete(listener);
+      return () => listeners.delete(listener);
     };
     this.check = () => {
-      link = { ...link, started: tick(), catchUpAt: time };
+      link = { ...link, started: tick(), spreadTo: time };
       caughtUp.clear();
       poller.update();
     };
@@ -320,9 +321,9 @@ export class MessageTracker {
       poller.update();
     };
     this.setOnline = (value) => {
-      const wasOnline = isOnline;
+      if (value === isOnline) return;
       isOnline = value;
-      poller[value && !wasOnline ? 'online' : 'update']();
+      poller[value ? 'online' : 'update']();
     };
     this.stop = () => run(false);
     this.start = () => {
@@ -334,7 +335,7 @@ export class MessageTracker {
     this.clear = () => {
       run(false);
       early.clear();
-      forget('', Math.max(...[...known.keys(), ''].map(later)));
+      forget('');
     };
 
     store(false);

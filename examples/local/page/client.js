@@ -4,24 +4,23 @@
 var MAX_TIMER = 2 ** 31 - 1;
 function cancellable(signal, work, ms = Infinity, late = () => new Error("Timeout")) {
   const controller = new AbortController();
-  let clean = () => {
-  };
   return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timeout);
+      signal?.removeEventListener("abort", onAbort);
+    };
     const stop = (reason) => {
+      end();
       reject(reason);
       controller.abort(reason);
     };
     const onAbort = () => stop(signal?.reason ?? Object.assign(new Error("Aborted"), { name: "AbortError" }));
+    const timeout = ms <= MAX_TIMER ? setTimeout(() => stop(late()), ms) : void 0;
     if (signal?.aborted)
       return onAbort();
-    const timeout = ms <= MAX_TIMER ? setTimeout(() => stop(late()), ms) : void 0;
     signal?.addEventListener("abort", onAbort);
-    clean = () => {
-      clearTimeout(timeout);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    work(controller.signal).then(resolve, reject);
-  }).finally(() => clean());
+    work(controller.signal).finally(end).then(resolve, reject);
+  });
 }
 
 // dist/esm/json.js
@@ -43,9 +42,7 @@ function parse(json) {
 }
 
 // dist/esm/errors.js
-var PREFIX = "urn:problem-type:message-status:";
 var BY_STATUS = {
-  0: "network-error",
   400: "invalid-request",
   401: "unauthenticated",
   403: "forbidden",
@@ -57,22 +54,21 @@ var BY_STATUS = {
   504: "upstream-timeout"
 };
 var MessageStatusError = class _MessageStatusError extends Error {
-  /** `body` is the parsed JSON of the response, or undefined if it was not JSON. */
-  constructor(status, body, retryAfter, cause) {
+  /** `body` is the parsed JSON of the response, or undefined if it was not JSON. `name` replaces that of its type. */
+  constructor(status, body, retryAfter, cause, name) {
     const { type, title, detail, requestId, message, Message, errors } = members(body);
     super(text(detail ?? title ?? message ?? Message) ?? `HTTP ${status}`, { cause });
     this.name = "MessageStatusError";
-    const name = text(type)?.split(PREFIX)[1];
-    this.problem = name || (BY_STATUS[status] ?? "unexpected-response");
+    this.problem = name || text(type)?.split("urn:problem-type:message-status:")[1] || BY_STATUS[status] || "unexpected-response";
     this.status = status;
-    this.retryable = status === 200 && body === void 0 || [0, 408, 425, 429].includes(status) && name !== "token-error" || status >= 500 && name !== "misconfigured";
+    this.retryable = status === 200 && body === void 0 || [0, 408, 425, 429].includes(status) && name !== "token-error" || status >= 500 && this.problem !== "misconfigured";
     this.requestId = text(requestId);
     this.errors = list(errors);
     this.retryAfter = retryAfter;
   }
   /** An error that no response reported. */
   static of(problem, status, cause) {
-    return new _MessageStatusError(status, { type: PREFIX + problem, title: members(cause).message ?? problem }, void 0, cause);
+    return new _MessageStatusError(status, { title: members(cause).message ?? problem }, void 0, cause, problem);
   }
   /** Like `instanceof`, but also true for an error of another copy of this package. */
   static is(error) {
@@ -80,74 +76,66 @@ var MessageStatusError = class _MessageStatusError extends Error {
   }
 };
 
+// dist/esm/limits.js
+var BATCH_SIZE = 20;
+var GATHER = 50;
+var SHORT_WAIT = 3e3;
+var MAX_WAIT = 25e3;
+var NO_RESPONSE = 15e3;
+var NO_RESPONSE_TO_WAIT = 4e4;
+var NO_TOKEN = 3e4;
+var MAX_RETRY_AFTER = 3600;
+var JITTER = 3e3;
+var MAX_RESULTS = 200;
+var MAX_EARLY = 500;
+var OVERTAKES = 5e3;
+var MAX_NEW = 1e3;
+var LIFETIME = 48 * 36e5;
+
 // dist/esm/schedule.js
 var MIN_PAUSE = 500;
 var MAX_BACKOFF = 3e4;
 var EARLY = 5e3;
 var WAIT_PAUSE = 2e3;
 var MAX_WAIT_PAUSE = 6e4;
-var JITTER = 3e3;
 var FIRST = 600;
 var GRACE = 3e3;
 var DOWN_PAUSE = 1200;
 var GROWTH_LIVE = 0.75;
 var GROWTH_DOWN = 0.5;
 var MAX_PAUSE = 36e5;
-var QUICK_RETRIES = 6;
 var CATCH_UP_PAUSE = 1e4;
 var CATCH_UP_TIME = 3e5;
-var LIFETIME = 48 * 36e5;
-var newLink = {
-  isLive: false,
-  since: -Infinity,
-  steadyAt: -Infinity,
-  started: -Infinity,
-  catchUpAt: -Infinity,
-  checked: -Infinity
-};
-function withLive(link, isLive, now2, jitter) {
-  return isLive === link.isLive ? link : { ...link, isLive, since: now2, steadyAt: now2 + JITTER * jitter };
-}
-function withCatchUp(link, now2, jitter) {
-  return { ...link, started: now2, catchUpAt: link.catchUpAt > now2 ? link.catchUpAt : now2 + JITTER * jitter };
-}
+var newLink = { isLive: false, since: -Infinity, started: -Infinity, spreadTo: -Infinity };
 function lastKnown({ added, asked, failures }) {
   return failures ? added : Math.max(added, asked);
 }
-function next(entry, link, now2, isShared = false, problem, caughtUp = -Infinity) {
-  const { added, asked, failures, notBefore } = entry;
-  if (now2 - added >= LIFETIME)
-    return Infinity;
-  if (/^(network|token)-error$/.test(`${problem}`) && failures < QUICK_RETRIES)
-    return notBefore;
-  let due = routine(entry, link, !!problem && !failures);
-  if (isShared && asked > 0)
-    due -= (due - asked) / 2;
+function next(entry, link, caughtUp = -Infinity) {
+  const { asked, notBefore } = entry;
+  let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
-    due = Math.min(due, Math.max(link.catchUpAt, caughtUp + CATCH_UP_PAUSE));
+    due = Math.min(due, Math.max(link.spreadTo, caughtUp + CATCH_UP_PAUSE));
   }
-  if (asked < link.checked)
-    due = Math.min(due, link.checked);
   return Math.max(notBefore, due);
 }
-function routine({ added, asked }, { isLive, since, steadyAt }, isRefused) {
+function routine({ added, asked }, { isLive, since, spreadTo }) {
   if (isLive && asked < 0)
     return Math.max(added, since) + GRACE;
-  const earliest = isLive || added > since ? 0 : steadyAt;
+  const earliest = isLive || added > since ? 0 : spreadTo;
   if (asked < 0)
     return earliest || added + FIRST;
   const age = asked - added;
-  const pause = isLive || isRefused ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
+  const pause = isLive ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
   return Math.max(earliest, asked + Math.min(MAX_PAUSE, pause));
 }
-function nextWait({ failures, notBefore }, _now, isShared) {
+function nextWait({ failures, notBefore }, isShared) {
   return isShared && !failures ? notBefore - EARLY : notBefore;
 }
 function waitPause(age, jitter) {
   return spread(Math.max(WAIT_PAUSE, age / 10), MAX_WAIT_PAUSE, jitter);
 }
 function isFailure({ problem }) {
-  return problem !== void 0 && (problem.retryable || problem.problem === "token-error");
+  return !!problem && (problem.retryable || problem.problem === "token-error");
 }
 function backoff(failures, jitter) {
   return spread(MIN_PAUSE * 2 ** failures, MAX_BACKOFF, jitter);
@@ -158,10 +146,6 @@ function spread(ms, max, jitter) {
 
 // dist/esm/poller.js
 var now = () => performance.now();
-var BATCH_SIZE = 20;
-var GATHER = 50;
-var SHORT_WAIT = 3e3;
-var MAX_WAIT = 25e3;
 function createPoller(getMany, waits, next2, onResult, onEnd) {
   const entries = /* @__PURE__ */ new Map();
   let asked = /* @__PURE__ */ new Set();
@@ -172,7 +156,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
   let failures = 0;
   let resumeAt = 0;
   let isOffline = false;
-  const schedule = (isShared) => [...entries].filter(([key]) => !asked.has(key)).map(([key, entry]) => [Math.max(resumeAt, next2(entry, now(), isShared)), key, entry]).sort(([a], [b]) => a - b);
+  const schedule = (isShared) => [...entries].filter(([key]) => !asked.has(key)).map(([key, entry]) => [Math.max(resumeAt, next2(entry, isShared)), key, entry]).sort(([a], [b]) => a - b);
   const firstDue = () => schedule(false)[0]?.[0] ?? Infinity;
   const cancel = () => {
     controller?.abort();
@@ -211,7 +195,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
     const retryAfter = 1e3 * Math.max(0, ...results.map((result) => (result.problem ?? result).retryAfter ?? 0));
     failures = results.every(isFailure) ? failures + 1 : 0;
     resumeAt = failures && end + Math.max(retryAfter, backoff(failures, jitter));
-    isOffline = results[0]?.problem?.problem === "network-error";
+    isOffline = results[0]?.problem?.status === 0;
     batch.forEach(([, key, entry], i) => {
       const result = results[i];
       if (!result || !asked.has(key))
@@ -235,16 +219,16 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
         entries.set(key, { ...entry, asked: -Infinity, notBefore: 0 });
     update();
   };
-  const listen = (method) => {
-    globalThis[method]?.("online", online);
-    globalThis.document?.[method]?.("visibilitychange", update);
+  const listen = (change) => {
+    globalThis[`${change}EventListener`]?.("online", online);
+    globalThis.document?.[`${change}EventListener`]?.("visibilitychange", update);
   };
   return {
     add(key, message, added) {
       if (entries.has(key))
         return;
       if (!entries.size)
-        listen("addEventListener");
+        listen("add");
       entries.set(key, { message, added, asked: -Infinity, failures: 0, notBefore: added });
       update();
     },
@@ -252,7 +236,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
       if (!entries.delete(key))
         return;
       if (!entries.size)
-        listen("removeEventListener");
+        listen("remove");
       if (asked.delete(key) && !asked.size)
         cancel();
       update();
@@ -264,18 +248,10 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
 
 // dist/esm/guard.js
 function guard(call) {
-  try {
-    Promise.resolve(call()).catch(report);
-  } catch (error) {
-    report(error);
-  }
-}
-function report(error) {
-  (globalThis.reportError ?? console.error)(error);
+  new Promise((resolve) => resolve(call())).catch(globalThis.reportError ?? console.error);
 }
 
 // dist/esm/token.js
-var NO_TOKEN = 3e4;
 function createTokenSource(token) {
   let age = 0;
   let isRefreshing = false;
@@ -283,8 +259,8 @@ function createTokenSource(token) {
   const call = async (refresh, signal) => {
     const current = age;
     try {
-      const bearer = await cancellable(signal, async () => token({ refresh }), NO_TOKEN);
-      if (typeof bearer === "string" && /^[\x21-\x7e]+$/.test(bearer))
+      const bearer = text(await cancellable(signal, async () => token({ refresh }), NO_TOKEN));
+      if (bearer && /^[\x21-\x7e]+$/.test(bearer))
         return { bearer, age: current };
       throw new TypeError('No token without "Bearer " (Amplify: .toString())');
     } catch (cause) {
@@ -302,15 +278,12 @@ function createTokenSource(token) {
 }
 
 // dist/esm/request.js
-var NO_RESPONSE = 15e3;
-var NO_RESPONSE_TO_WAIT = 4e4;
-var MAX_RETRY_AFTER = 3600;
 function createSendRequest(options) {
   const base = `${options.url}`;
   const { href } = new URL(base, globalThis.location?.href ?? "http://server");
   const tokenFor = createTokenSource(options.token);
   return (query, messages, signal) => cancellable(signal, async (signal2) => {
-    const search = Object.entries(query).flatMap(([name, value]) => value === void 0 ? [] : `${name}=${encodeURIComponent(value)}`).join("&");
+    const search = `${new URLSearchParams(JSON.parse(JSON.stringify(query)))}`;
     const url = base + (search && (base.includes("?") ? "&" : "?") + search);
     for (let refused; ; ) {
       const attempt = { messages: messages?.length ?? 1 };
@@ -329,7 +302,7 @@ function createSendRequest(options) {
         const [response, text2] = await cancellable(signal2, receive, query.wait ? NO_RESPONSE_TO_WAIT : NO_RESPONSE).catch((cause) => {
           throw MessageStatusError.of("network-error", 0, cause);
         });
-        const retryAfter = Math.min(MAX_RETRY_AFTER, parseFloat(response.headers.get("retry-after") ?? "")) || void 0;
+        const retryAfter = Math.min(MAX_RETRY_AFTER, Number(response.headers.get("retry-after"))) || void 0;
         const json = parse(text2);
         if (response.status === 200 && json !== void 0)
           return { json, retryAfter };
@@ -399,8 +372,7 @@ var MessageStatusClient = class {
     this.waitForResult = (message, { signal, timeout = Infinity } = {}) => {
       let last;
       let failure;
-      let onResult = () => {
-      };
+      let onResult;
       const work = () => new Promise((resolve, reject) => {
         onResult = (result) => {
           failure = result.problem;
@@ -447,25 +419,29 @@ function merge(known, news) {
   const update = strongest(UPDATE, [
     ...both.map((state) => state.update),
     // If the message is SENT, a FAILED or DENIED status belongs to an edit.
-    ...both.filter(({ status }) => isSent && (status === "FAILED" || status === "DENIED"))
+    ...both.filter(({ status }) => isSent && ["FAILED", "DENIED"].includes(status))
   ]);
+  const redacted = known?.redacted || news.redacted;
+  const deleted = known?.deleted || news.deleted;
   return {
     messageId: news.messageId,
     ...outcome(message),
     ...update && { update: { ...outcome(update), at: update.at ?? 0 } },
-    ...both.some(({ redacted }) => redacted) && { redacted: true },
-    ...both.some(({ deleted }) => deleted) && { deleted: true }
+    ...redacted && { redacted },
+    ...deleted && { deleted }
   };
 }
 function answeredAsOf(known, response) {
   return known?.update ? { messageId: response.messageId, status: "SENT", update: { ...outcome(response), at: known.update.at } } : { messageId: response.messageId, ...outcome(response) };
 }
-function isPending({ status, update, deleted }) {
-  const isOpen = (status2) => !["GONE", "SENT", "FAILED", "DENIED"].includes(status2);
-  return !deleted && (isOpen(status) || update !== void 0 && isOpen(update.status));
+function isPending(state) {
+  return has(state, (status) => !["GONE", "SENT", "FAILED", "DENIED"].includes(status));
 }
-function isGone({ status, update, deleted }) {
-  return !deleted && (status === "GONE" || update?.status === "GONE");
+function isGone(state) {
+  return has(state, (status) => status === "GONE");
+}
+function has({ deleted, status, update = { status } }, test) {
+  return !deleted && (test(status) || test(update.status));
 }
 function outcome({ status, detail }) {
   return { status, ...detail && { detail } };
@@ -478,7 +454,7 @@ function strongest(ranks, states) {
     const isGuess = (a.status === "GONE" || b.status === "GONE") && rank(a) < 1;
     const order = (a.at ?? 0) - (b.at ?? 0) || (isGuess ? -1 : rank(a) - rank(b));
     return order > 0 || !order && JSON.stringify(outcome(a)) > JSON.stringify(outcome(b)) ? a : b;
-  }, void 0);
+  });
 }
 
 // dist/esm/messages.js
@@ -488,23 +464,23 @@ var EVENT = /^(?:(PENDING|FAILED|DENIED)_)?(CREATE|UPDATE|REDACT|DELETE)_CHANNEL
 function messageFromWebSocket(event) {
   return event?.type === DETAILS ? void 0 : read2(event)[0]?.state;
 }
-function read2(source) {
+function read2(source, user) {
   const { type, payload } = members(source);
   if (payload === void 0)
-    return readRecord(source);
+    return readRecord(source, user);
   const record = typeof payload === "string" ? parse(payload) : payload;
-  const [event, prefix, change] = EVENT.exec(`${type}`) ?? [];
-  return event ? readMessage(members(record), change, prefix) : type === DETAILS ? readRecord(record) : [];
+  const [, prefix, change] = EVENT.exec(`${type}`) ?? [];
+  return change ? readMessage(members(record), user, change, prefix) : type === DETAILS ? readRecord(record, user) : [];
 }
-function readRecord(json) {
+function readRecord(json, user) {
   const record = members(json);
   const { Channel, ChannelMessage, ChannelMessages = ChannelMessage && [ChannelMessage], SubChannelId } = record;
   if (!ChannelMessages)
-    return readMessage(record, record.Sender ? STORED : void 0);
+    return readMessage(record, user, record.Sender ? STORED : void 0);
   const { ChannelArn = record.ChannelArn } = members(Channel);
-  return list(ChannelMessages).flatMap((item) => readMessage({ ChannelArn, SubChannelId, ...members(item) }, STORED));
+  return list(ChannelMessages).flatMap((item) => readMessage({ ChannelArn, SubChannelId, ...members(item) }, user, STORED));
 }
-function readMessage(record, kind, prefix) {
+function readMessage(record, user, kind, prefix) {
   const channelArn = text(record.ChannelArn ?? record.channelArn);
   const messageId = text(record.MessageId ?? record.messageId);
   const subChannelId = text(record.SubChannelId ?? record.subChannelId);
@@ -514,8 +490,8 @@ function readMessage(record, kind, prefix) {
   const isRedacted = isStored ? record.Redacted === true : kind === "REDACT" && !prefix;
   const { Value = record.status, Detail = record.detail } = members(record.Status);
   const reported = record.problem ? void 0 : text(Value);
-  const status = isRedacted ? "SENT" : !kind ? reported ?? "PENDING" : isStored ? reported ?? "SENT" : prefix ?? "SENT";
-  const result = outcome({ status, detail: text(Detail) ?? "" });
+  const status = (isRedacted ? "SENT" : isStored || !kind ? reported : prefix) ?? (kind ? "SENT" : "PENDING");
+  const result = outcome({ status, detail: text(Detail) });
   const isEdit = kind === "UPDATE" || isStored && status === "SENT" && !!record.LastEditedTimestamp;
   const state = {
     messageId,
@@ -524,35 +500,30 @@ function readMessage(record, kind, prefix) {
     ...isEdit && { update: { ...result, at: time(record.LastUpdatedTimestamp) } },
     ...isRedacted && { redacted: true }
   };
+  const isOwn = !kind || prefix || user && members(record.Sender).Arn === user;
   return [{
     state,
     // Chime does not keep NON_PERSISTENT messages, so "not found" is not a result for them.
-    message: channelArn && record.Persistence !== "NON_PERSISTENT" ? { channelArn, messageId, subChannelId } : void 0,
-    isConfirmed: !!kind || reported !== void 0,
-    isSenders: !kind || prefix !== void 0,
-    sender: text(members(record.Sender).Arn)
+    message: isOwn && channelArn && record.Persistence !== "NON_PERSISTENT" ? { channelArn, messageId, subChannelId } : void 0,
+    isConfirmed: !!kind || reported !== void 0
   }];
 }
 function time(value) {
-  return (typeof value === "number" ? value * 1e3 : typeof value === "string" ? Date.parse(value) : Number(value)) || 0;
+  return new Date(typeof value === "number" ? value * 1e3 : value).getTime() || 0;
 }
 
 // dist/esm/storage.js
-var MAX_RESULTS = 200;
 function parseSnapshot(json) {
-  const items = list(parse(json)).flatMap((item) => {
+  const items = list(parse(json)).filter((item) => {
     const { message, state, since } = members(item);
-    const { messageId } = members(message);
-    const isValid = state ? members(state).messageId === messageId && text(members(state).status) : true;
-    return isValid && typeof messageId === "string" && Date.now() - Number(since) < LIFETIME ? [[messageId, item]] : [];
+    return text(members(message).messageId) !== void 0 && (!state || text(members(state).status)) && Date.now() - since < LIFETIME;
   });
-  return new Map(items);
+  return new Map(items.map((stored) => [stored.message.messageId, stored]));
 }
 function mergeSnapshots(a, b) {
   const all = new Map(a);
   for (const [id, stored] of b) {
-    const known = a.get(id);
-    all.set(id, known ? mergeStored(known, stored) : stored);
+    all.set(id, mergeStored(a.get(id), stored));
   }
   const cleared = all.get("")?.since ?? 0;
   const isOpen = ({ state }) => state && isPending(state);
@@ -561,82 +532,53 @@ function mergeSnapshots(a, b) {
   return new Map(inOrder.filter(([id, stored]) => !id || isOpen(stored) || surplus-- <= 0));
 }
 function mergeStored(a, b) {
-  if (!a.state || !b.state)
-    return a.since > b.since || a.since === b.since && !a.state ? a : b;
-  const order = a.seen - b.seen || (outcomeOf(a.state) < outcomeOf(b.state) ? -1 : 1);
-  const [earlier, later] = order < 0 ? [a, b] : [b, a];
-  const merged = merge(earlier.state, later.state);
-  const { problem } = a.state;
-  const state = { ...merged, ...problem && isPending(merged) && { problem } };
-  return {
-    ...earlier,
-    ...later,
-    // The same object if nothing is new.
-    state: isSame(state, a.state) ? a.state : state,
-    since: Math.max(a.since, b.since)
-  };
-}
-function outcomeOf({ status, update }) {
-  return JSON.stringify([status, update]);
+  if (!a?.state || !b.state)
+    return a && (a.since > b.since || a.since === b.since && !a.state) ? a : b;
+  const [earlier, later] = a.seen < b.seen || a.seen === b.seen && isGone(a.state) ? [a, b] : [b, a];
+  const state = merge(earlier.state, later.state);
+  return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }
 function isSame(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
 }
-function createStore(option, key, exchange, onExchanged) {
-  let isBusy = false;
-  let isWanted = false;
-  const store = (isWrite) => {
-    if (isBusy)
-      return void (isWanted ||= isWrite);
-    isBusy = true;
-    const end = () => {
-      isBusy = false;
-      if (!isWanted)
-        return;
-      isWanted = false;
-      store(true);
-    };
-    try {
-      const storage = typeof option === "function" ? option() : option;
-      const proceed = (json2) => {
-        const ours = JSON.stringify([...exchange(parseSnapshot(json2 ?? "")).values()], (name, value) => name === "problem" ? void 0 : value);
-        const done2 = isWrite && ours !== (json2 ?? "[]") && storage?.setItem(key, ours);
-        onExchanged();
-        return done2;
-      };
-      const json = storage?.getItem(key);
-      const done = isPromise(json) ? json.then(proceed) : proceed(json);
-      if (isPromise(done))
-        return void done.then(end, end);
-    } catch {
-    }
-    end();
+function createStore(option, key, exchange) {
+  let last;
+  return (isWrite) => {
+    last = after(last, () => {
+      try {
+        const storage = typeof option === "function" ? option() : option;
+        return after(storage?.getItem(key), (json) => {
+          const theirs = json ?? "[]";
+          const ours = JSON.stringify([...exchange(parseSnapshot(theirs), !isWrite).values()]);
+          return isWrite && ours !== theirs && storage?.setItem(key, ours);
+        });
+      } catch {
+        return void 0;
+      }
+    });
   };
-  return store;
+}
+function after(value, next2) {
+  return isPromise(value) ? value.then(next2).catch(() => {
+  }) : next2(value);
 }
 function isPromise(value) {
   return !!members(value).then;
 }
 
 // dist/esm/tracker.js
-var MAX_EARLY = 500;
-var OVERTAKES = 5e3;
-var RECHECKED = { rechecked: true };
-var CONFIRMED = { confirmed: true };
 var MessageTracker = class {
   constructor({ client, user, storage, onChange }) {
     const listeners = /* @__PURE__ */ new Set();
     let known = /* @__PURE__ */ new Map();
     let isDirty = false;
     let shown = /* @__PURE__ */ new Map();
-    let all;
+    let all = [];
     const early = /* @__PURE__ */ new Map();
     const edits = /* @__PURE__ */ new Map();
     let link = newLink;
     let starts = 0;
-    const again = /* @__PURE__ */ new Set();
-    let isLoaded = false;
-    const pendingSince = /* @__PURE__ */ new Map();
+    const problems = /* @__PURE__ */ new Map();
     const caughtUp = /* @__PURE__ */ new Map();
     let requested = /* @__PURE__ */ new Map();
     let isRunning = false;
@@ -644,43 +586,38 @@ var MessageTracker = class {
     let isOnline = true;
     let time2 = -Infinity;
     const tick = () => time2 = Math.max(now(), time2 + 1e-3);
-    const set = (message, news, facts, base, problem) => {
+    const later = () => Math.max(Date.now(), ...[...known.values()].map(({ seen }) => seen + 1));
+    const set = (message, news, facts, base) => {
       const { messageId } = message;
       const before = known.get(messageId);
       const old = before?.state;
-      const merged = merge(base, news);
-      const state = { ...merged, ...problem && isPending(merged) && { problem } };
-      const isNew = !isSame(state, old);
-      const seen = Math.max(Date.now(), (before?.seen ?? 0) + (isNew ? 1 : 0));
+      const state = merge(base, news);
+      const seen = later();
       const isEdit = old && isPending(state) && !isPending(old) && !isGone(old);
-      if (!old || isEdit)
-        pendingSince.set(messageId, tick());
-      const since = old && !isEdit ? before.since : Math.max(seen, 1 + Math.max(before?.since ?? 0, known.get("")?.since ?? 0));
-      const stored = { ...old && before, ...facts, message, state: old && !isNew ? old : state, since, seen };
+      const stored = { ...old && before, ...facts, message, state, since: old && !isEdit ? before.since : seen, seen };
       isDirty ||= !isSame({ ...before, seen }, stored);
       known.set(messageId, stored);
-      return isNew;
+      return !isSame(state, old);
     };
-    const learn = ({ state, message, isConfirmed, isSenders, sender }, isLater = false) => {
+    const learn = ({ state, message, isConfirmed }, isLater = false) => {
       const { messageId } = state;
       const before = known.get(messageId);
       const remembered = early.get(messageId);
-      const facts = isConfirmed ? CONFIRMED : {};
+      const facts = isConfirmed && { isConfirmed };
       if (before?.state) {
-        const { update, problem, ...rest } = before.state;
-        set(before.message, state, facts, isLater ? rest : before.state, problem);
-      } else if (message && !state.deleted && (isSenders || sender === user)) {
+        const { update, ...rest } = before.state;
+        set(before.message, state, facts, isLater ? rest : before.state);
+      } else if (message && !state.deleted) {
         early.delete(messageId);
         set(message, state, facts, remembered);
       } else {
+        if (early.size >= MAX_EARLY)
+          early.clear();
         early.set(messageId, merge(remembered, state));
-        const [oldest] = early.keys();
-        if (oldest && early.size > MAX_EARLY)
-          early.delete(oldest);
       }
     };
-    const forget = (messageId, since = 0) => {
-      const at = Math.max(Date.now(), since);
+    const forget = (messageId) => {
+      const at = later();
       known.set(messageId, { message: { channelArn: "", messageId }, since: at, seen: at });
       store(true);
     };
@@ -688,14 +625,22 @@ var MessageTracker = class {
       const before = shown;
       const changed = [];
       shown = /* @__PURE__ */ new Map();
-      for (const [id, { state, message, since }] of known) {
+      for (const [id, { state, message, since, again }] of known) {
         if (!state)
           continue;
-        shown.set(id, state);
-        if (before.get(id) !== state)
-          changed.push(state);
-        if (isRunning && (isPending(state) || again.has(id))) {
-          poller.add(id, message, pendingSince.get(id) ?? now() - Math.max(1, Date.now() - since));
+        const isOpen = isPending(state);
+        if (!isOpen)
+          problems.delete(id);
+        const problem = problems.get(id);
+        const news = problem ? { ...state, problem } : state;
+        const old = before.get(id);
+        const visible = isSame(news, old) ? old : news;
+        shown.set(id, visible);
+        if (visible !== old)
+          changed.push(visible);
+        if (isRunning && (isOpen || again)) {
+          const age = Date.now() - since;
+          poller.add(id, message, age > MAX_NEW ? now() - age : tick());
         } else
           poller.remove(id);
       }
@@ -703,12 +648,12 @@ var MessageTracker = class {
         if (shown.has(id))
           continue;
         poller.remove(id);
-        for (const facts of [caughtUp, edits, again, pendingSince])
+        for (const facts of [caughtUp, edits, problems])
           facts.delete(id);
         changed.push(state);
       }
       if (changed.length)
-        all = void 0;
+        all = [...shown.values()];
       for (const state of changed)
         for (const listener of [...listeners])
           guard(() => listener(state));
@@ -721,18 +666,18 @@ var MessageTracker = class {
       }
       show();
     };
+    const spread2 = () => link.spreadTo > time2 ? link.spreadTo : time2 + JITTER * Math.random();
     const setLive = (isLive) => {
-      link = withLive(link, isLive, tick(), Math.random());
+      if (isLive !== link.isLive)
+        link = { ...link, isLive, since: tick(), spreadTo: spread2() };
       poller.update();
     };
     const catchUp = () => {
-      link = withCatchUp(link, tick(), Math.random());
-      recheck();
-    };
-    const recheck = () => {
-      for (const [id, { state, rechecked }] of known)
-        if (state && isGone(state) && !rechecked)
-          again.add(id);
+      link = { ...link, started: tick(), spreadTo: spread2() };
+      for (const [id, stored] of known) {
+        if (stored.state && isGone(stored.state))
+          known.set(id, { again: true, ...stored });
+      }
     };
     const onEvent = (reading) => {
       const { messageId, update } = reading.state;
@@ -755,53 +700,52 @@ var MessageTracker = class {
         return;
       }
       const last = known.get(messageId)?.state?.update;
-      learn({ ...reading, state: { messageId, status: "SENT", update: { ...outcome(reading.state), at: last ? last.at + 1 : 0 } } });
+      learn({ ...reading, state: { messageId, status: "SENT", update: { ...outcome(reading.state), at: (last?.at ?? -1) + 1 } } });
     };
     const getMany = (messages, options) => {
       requested = new Map(known);
       return client.getMany(messages, options);
     };
-    const nextOf = (entry, at, isShared) => {
+    const nextOf = (entry) => {
       const { messageId } = entry.message;
-      const { since = 0, state } = known.get(messageId) ?? {};
-      if (!isActive || !isOnline || Date.now() - since >= LIFETIME)
+      if (!isActive || !isOnline || Date.now() - (known.get(messageId)?.since ?? 0) >= LIFETIME)
         return Infinity;
-      return next(entry, link, at, isShared, state?.problem, caughtUp.get(messageId));
+      return next(entry, link, caughtUp.get(messageId));
     };
     const onResult = (id, { problem, ...result }, entry, start) => {
-      const { message, state } = known.get(id) ?? {};
-      if (!message || !state)
-        return;
+      const { state, isConfirmed, again } = known.get(id) ?? {};
       const knownAt = lastKnown(entry);
-      if (starts > 1 && knownAt < link.started && start >= link.catchUpAt && !isFailure({ problem }))
+      if (starts > 1 && knownAt < link.started && start >= link.spreadTo && !isFailure({ problem }))
         caughtUp.set(id, start);
-      const isGoneNow = problem?.problem === "message-gone" || problem?.problem === "message-not-found" && (known.get(id)?.confirmed || state.status === "SENT");
-      if (problem && !isGoneNow)
-        return void set(message, state, {}, state, problem.problem);
+      const isGoneNow = problem?.problem === "message-gone" || problem?.problem === "message-not-found" && (isConfirmed || state?.status === "SENT");
+      if (problem && !isGoneNow) {
+        problems.set(id, problem.problem);
+        return;
+      }
+      problems.delete(id);
       const response = problem ? { messageId: id, status: "GONE" } : result;
       const news = answeredAsOf(requested.get(id)?.state, response);
-      const isNew = set(message, news, { ...!problem && CONFIRMED, ...again.delete(id) && RECHECKED }, state);
+      const isNew = set(entry.message, news, { ...!problem && { isConfirmed: true }, ...again && { again: false } }, state);
       if (isNew && link.isLive && knownAt > link.since)
         setLive(false);
     };
     const poller = createPoller(getMany, false, nextOf, onResult, commit);
     const key = `chime-message-status:${encodeURIComponent(user)}`;
-    const exchange = (stored) => {
+    const exchange = (stored, isFirst) => {
       known = mergeSnapshots(known, stored);
-      if (!isLoaded)
-        recheck();
-      isLoaded = true;
+      if (isFirst)
+        catchUp();
+      show();
       return known;
     };
-    const store = createStore(user ? storage : void 0, key, exchange, show);
+    const store = createStore(user ? storage : void 0, key, exchange);
     const onStorage = (event) => {
-      const { key: changed, newValue } = event;
-      if (changed === key && newValue)
+      if (event.key === key)
         store(true);
     };
     const run = (value) => {
       isRunning = value;
-      globalThis[value ? "addEventListener" : "removeEventListener"]?.("storage", onStorage);
+      globalThis[`${value ? "add" : "remove"}EventListener`]?.("storage", onStorage);
       show();
     };
     this.observer = {
@@ -818,24 +762,25 @@ var MessageTracker = class {
         setLive(true);
         if (!isRunning)
           return;
-        read2(event).forEach(onEvent);
+        read2(event, user).forEach(onEvent);
         commit();
       }
     };
     this.track = (message, { edit } = {}) => {
-      for (const reading of read2(message))
-        (edit && reading.isSenders ? onEdit : learn)(reading);
+      for (const reading of read2(message, user))
+        (edit ? onEdit : learn)(reading);
       commit();
     };
-    this.untrack = (messageId) => forget(messageId, known.get(messageId)?.since);
+    this.untrack = forget;
     this.get = (messageId) => shown.get(messageId);
-    this.getAll = () => all ??= [...shown.values()];
+    this.getAll = () => all;
     this.subscribe = (listener) => {
       listeners.add(listener);
-      return () => void listeners.delete(listener);
+      return () => listeners.delete(listener);
     };
     this.check = () => {
-      link = { ...link, checked: tick() };
+      link = { ...link, started: tick(), spreadTo: time2 };
+      caughtUp.clear();
       poller.update();
     };
     this.setActive = (value) => {
@@ -843,11 +788,10 @@ var MessageTracker = class {
       poller.update();
     };
     this.setOnline = (value) => {
-      const isBack = value && !isOnline;
+      if (value === isOnline)
+        return;
       isOnline = value;
-      if (isBack)
-        poller.online();
-      poller.update();
+      poller[value ? "online" : "update"]();
     };
     this.stop = () => run(false);
     this.start = () => {
@@ -860,7 +804,7 @@ var MessageTracker = class {
     this.clear = () => {
       run(false);
       early.clear();
-      forget("", Math.max(0, ...[...known.values()].map(({ since }) => since)));
+      forget("");
     };
     store(false);
     run(true);
