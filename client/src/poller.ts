@@ -98,7 +98,7 @@ export function createPoller<K>(
       if (!result || !asked.has(key)) return;
       const inARow = isFailure(result) ? entry.failures + 1 : 0;
       const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(end - entry.added, jitter) : 0;
-      entries.set(key, { ...entry, asked: begin, failures: inARow, notBefore: end + Math.max(retryAfter, MIN_PAUSE, pause) });
+      entries.set(key, { ...entry, asked: begin, failures: inARow, after: end + Math.max(retryAfter, MIN_PAUSE, pause) });
       onResult(key, result, entry, begin);
     });
     controller = undefined;
@@ -111,7 +111,7 @@ export function createPoller<K>(
   const online = () => {
     if (isOffline || controller) resumeAt = now() + MIN_PAUSE;
     cancel();
-    if (isOffline) for (const [key, entry] of entries) entries.set(key, { ...entry, asked: -Infinity, notBefore: 0 });
+    if (isOffline) for (const [key, entry] of entries) entries.set(key, { ...entry, asked: -Infinity, after: 0 });
     update();
   };
 
@@ -125,7 +125,7 @@ export function createPoller<K>(
     add(key, message, added) {
       if (entries.has(key)) return;
       if (!entries.size) listen('add');
-      entries.set(key, { message, added, asked: -Infinity, failures: 0, notBefore: added });
+      entries.set(key, { message, added, asked: -Infinity, failures: 0, after: added });
       update();
     },
     remove(key) {

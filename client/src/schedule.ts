@@ -12,8 +12,8 @@ export interface Entry {
   readonly asked: number;
   /** Failures in a row. */
   readonly failures: number;
-  /** End of the pause after the last request. */
-  readonly notBefore: number;
+  /** No request before this time, the end of the pause after the last one. */
+  readonly after: number;
 }
 
 /** What is known about the user's WebSocket. */
@@ -63,12 +63,12 @@ export function lastKnown({ added, asked, failures }: Entry): number {
 
 /** When the tracker requests the status of a pending message. `caughtUp`: its last catch-up. */
 export function next(entry: Entry, link: Link, caughtUp = -Infinity): number {
-  const { asked, notBefore } = entry;
+  const { asked, after } = entry;
   let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
     due = Math.min(due, Math.max(link.spreadTo, caughtUp + CATCH_UP_PAUSE));
   }
-  return Math.max(notBefore, due);
+  return Math.max(after, due);
 }
 
 function routine({ added, asked }: Entry, { isLive, since, spreadTo }: Link): number {
@@ -83,8 +83,8 @@ function routine({ added, asked }: Entry, { isLive, since, spreadTo }: Link): nu
 }
 
 /** When `waitForResult` requests the status, or may join a request for others. */
-export function nextWait({ failures, notBefore }: Entry, isShared: boolean): number {
-  return isShared && !failures ? notBefore - EARLY : notBefore;
+export function nextWait({ failures, after }: Entry, isShared: boolean): number {
+  return isShared && !failures ? after - EARLY : after;
 }
 
 /** Milliseconds to pause after a request that waited for this message, which is pending for `age`. */

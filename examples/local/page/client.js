@@ -111,12 +111,12 @@ function lastKnown({ added, asked, failures }) {
   return failures ? added : Math.max(added, asked);
 }
 function next(entry, link, caughtUp = -Infinity) {
-  const { asked, notBefore } = entry;
+  const { asked, after: after2 } = entry;
   let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
     due = Math.min(due, Math.max(link.spreadTo, caughtUp + CATCH_UP_PAUSE));
   }
-  return Math.max(notBefore, due);
+  return Math.max(after2, due);
 }
 function routine({ added, asked }, { isLive, since, spreadTo }) {
   if (isLive && asked < 0)
@@ -128,8 +128,8 @@ function routine({ added, asked }, { isLive, since, spreadTo }) {
   const pause = isLive ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
   return Math.max(earliest, asked + Math.min(MAX_PAUSE, pause));
 }
-function nextWait({ failures, notBefore }, isShared) {
-  return isShared && !failures ? notBefore - EARLY : notBefore;
+function nextWait({ failures, after: after2 }, isShared) {
+  return isShared && !failures ? after2 - EARLY : after2;
 }
 function waitPause(age, jitter) {
   return spread(Math.max(WAIT_PAUSE, age / 10), MAX_WAIT_PAUSE, jitter);
@@ -202,7 +202,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
         return;
       const inARow = isFailure(result) ? entry.failures + 1 : 0;
       const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(end - entry.added, jitter) : 0;
-      entries.set(key, { ...entry, asked: begin, failures: inARow, notBefore: end + Math.max(retryAfter, MIN_PAUSE, pause) });
+      entries.set(key, { ...entry, asked: begin, failures: inARow, after: end + Math.max(retryAfter, MIN_PAUSE, pause) });
       onResult(key, result, entry, begin);
     });
     controller = void 0;
@@ -216,7 +216,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
     cancel();
     if (isOffline)
       for (const [key, entry] of entries)
-        entries.set(key, { ...entry, asked: -Infinity, notBefore: 0 });
+        entries.set(key, { ...entry, asked: -Infinity, after: 0 });
     update();
   };
   const listen = (change) => {
@@ -229,7 +229,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
         return;
       if (!entries.size)
         listen("add");
-      entries.set(key, { message, added, asked: -Infinity, failures: 0, notBefore: added });
+      entries.set(key, { message, added, asked: -Infinity, failures: 0, after: added });
       update();
     },
     remove(key) {
