@@ -1,7 +1,7 @@
 import type { Message } from './client.js';
 import { list, members, parse, text } from './json.js';
 import { LIFETIME, MAX_RESULTS } from './limits.js';
-import { isGone, isPending, merge, type MessageState } from './merge.js';
+import { isPending, merge, type MessageState } from './merge.js';
 
 /** Where the tracker keeps its state: `localStorage`, React Native's AsyncStorage, or the like. */
 export interface TrackerStorage {
@@ -52,7 +52,8 @@ export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
 
 function mergeStored(a: Stored | undefined, b: Stored): Stored {
   if (!a?.state || !b.state) return a && (a.since > b.since || (a.since === b.since && !a.state)) ? a : b;
-  const [earlier, later] = a.seen < b.seen || (a.seen === b.seen && isGone(a.state)) ? [a, b] : [b, a];
+  // At the same time, any order will do that is the same in all tabs. They would overwrite each other for ever.
+  const [earlier, later] = a.seen < b.seen || (a.seen === b.seen && JSON.stringify(a) < JSON.stringify(b)) ? [a, b] : [b, a];
   const state = merge(earlier.state, later.state as MessageState);
   return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }

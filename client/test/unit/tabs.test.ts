@@ -8,6 +8,8 @@ import { FakeClock } from '../support/clock.js';
 import { replyWith, url } from '../support/endpoint.js';
 
 const HISTORIES = 300;
+/** More than any of these histories needs. */
+const MAX_WRITES = 200;
 const channelArn = 'arn:aws:chime:us-east-1:111122223333:app-instance/a/channel/c';
 
 interface Truth {
@@ -43,6 +45,7 @@ async function history(seed: number): Promise<string[]> {
         // Another tab can write between the reading and the writing.
         if (next() < 0.1) values.set(key, pick([...overwritten, newValue]));
         overwritten.push(newValue);
+        if (overwritten.length > MAX_WRITES) throw new Error('The tabs overwrite each other for ever');
         values.set(key, newValue);
         for (const tab of tabs) if (tab.window !== window) clock.at(clock.now + 5, () => tab.window.dispatchEvent(Object.assign(new Event('storage'), { key, newValue })));
       },
@@ -128,6 +131,7 @@ async function history(seed: number): Promise<string[]> {
       if (state?.update && !state.deleted && !edits.includes(state.update.status)) faults.push(`${id}: edit ${state.update.status}, not ${truth.edit}`);
     }
   }
+  if (overwritten.length > MAX_WRITES) faults.push('the tabs overwrite each other for ever');
   for (const { tracker } of tabs) tracker.stop();
   clock.uninstall();
   Object.assign(Math, { random: real.random });

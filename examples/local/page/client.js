@@ -534,7 +534,7 @@ function mergeSnapshots(a, b) {
 function mergeStored(a, b) {
   if (!a?.state || !b.state)
     return a && (a.since > b.since || a.since === b.since && !a.state) ? a : b;
-  const [earlier, later] = a.seen < b.seen || a.seen === b.seen && isGone(a.state) ? [a, b] : [b, a];
+  const [earlier, later] = a.seen < b.seen || a.seen === b.seen && JSON.stringify(a) < JSON.stringify(b) ? [a, b] : [b, a];
   const state = merge(earlier.state, later.state);
   return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }
