@@ -19,6 +19,9 @@ second" stops after two minutes for each message. "Last event wins" is the logic
 ${messages.toLocaleString('en-US')} messages per row. Percentages are relative to polling each second.
 Goal for the tracker: at most 50 % of the wrong-state seconds, 20 % of the Chime calls and 20 % of the
 Lambda seconds, and never "not sent" for a message that was delivered.
+
+The tracker could be right a little earlier with more requests. It shares them: all pending messages go
+into one, and after a reconnect clients spread them over 3 s, so that many clients do not ask at once.
 `;
 for (const network of NETWORKS) {
   const { cut, offline, silent, reload } = network.faultsPerHour;
