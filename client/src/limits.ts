@@ -24,7 +24,5 @@ export const MAX_RESULTS = 200;
 export const MAX_EARLY = 500;
 /** Milliseconds by which an event about an edit can arrive before the response to the edit. */
 export const OVERTAKES = 5000;
-/** Milliseconds in which a message counts as new. */
-export const MAX_NEW = 1000;
 /** Milliseconds after which Chime gives up a pending message. */
 export const LIFETIME = 48 * 3_600_000;

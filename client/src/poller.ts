@@ -53,7 +53,8 @@ export function createPoller<K>(
       .sort(([a], [b]) => a - b);
   const firstDue = () => schedule(false)[0]?.[0] ?? Infinity;
 
-  const cancel = () => {
+  /** Ends the request in flight. */
+  const end = () => {
     controller?.abort();
     controller = undefined;
     asked.clear();
@@ -64,7 +65,7 @@ export function createPoller<K>(
     if (controller) {
       // A long wait is canceled if another message is due.
       if (wait <= SHORT_WAIT || due > now()) return;
-      cancel();
+      end();
     }
     if (due === timeoutAt) return;
     clearTimeout(timeout);
@@ -85,24 +86,23 @@ export function createPoller<K>(
     const results = await getMany(batch.map(([, , entry]) => entry.message), { wait: wait / 1000, until: 'any', signal: current.signal })
       .catch((): MessageStatusResult[] => []);
     if (controller !== current) return;
-    const end = now();
+    const ended = now();
     const jitter = Math.random();
     const retryAfter = 1000 * Math.max(0, ...results.map((result) => (result.problem ?? result).retryAfter ?? 0));
     // If nothing in the response can be used, it is probably the same for the other messages.
     failures = results.every(isFailure) ? failures + 1 : 0;
-    resumeAt = failures && end + Math.max(retryAfter, backoff(failures, jitter));
+    resumeAt = failures && ended + Math.max(retryAfter, backoff(failures, jitter));
     isOffline = results[0]?.problem?.status === 0;
     batch.forEach(([, key, entry], i) => {
       const result = results[i];
       // It may have been removed in the meantime.
       if (!result || !asked.has(key)) return;
       const inARow = isFailure(result) ? entry.failures + 1 : 0;
-      const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(end - entry.added, jitter) : 0;
-      entries.set(key, { ...entry, asked: begin, failures: inARow, after: end + Math.max(retryAfter, MIN_PAUSE, pause) });
+      const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(ended - entry.added, jitter) : 0;
+      entries.set(key, { ...entry, asked: begin, failures: inARow, pausedTo: ended + Math.max(retryAfter, MIN_PAUSE, pause) });
       onResult(key, result, entry, begin);
     });
-    controller = undefined;
-    asked.clear();
+    end();
     onEnd?.();
     update();
   };
@@ -110,8 +110,8 @@ export function createPoller<K>(
   /** The network is back. A request that is in flight may hang in a dead connection. */
   const online = () => {
     if (isOffline || controller) resumeAt = now() + MIN_PAUSE;
-    cancel();
-    if (isOffline) for (const [key, entry] of entries) entries.set(key, { ...entry, asked: -Infinity, after: 0 });
+    end();
+    if (isOffline) for (const [key, entry] of entries) entries.set(key, { ...entry, asked: -Infinity, pausedTo: 0 });
     update();
   };
 
@@ -125,13 +125,13 @@ export function createPoller<K>(
     add(key, message, added) {
       if (entries.has(key)) return;
       if (!entries.size) listen('add');
-      entries.set(key, { message, added, asked: -Infinity, failures: 0, after: added });
+      entries.set(key, { message, added, asked: -Infinity, failures: 0, pausedTo: added });
       update();
     },
     remove(key) {
       if (!entries.delete(key)) return;
       if (!entries.size) listen('remove');
-      if (asked.delete(key) && !asked.size) cancel();
+      if (asked.delete(key) && !asked.size) end();
       update();
     },
     update,

@@ -12,8 +12,8 @@ export interface Entry {
   readonly asked: number;
   /** Failures in a row. */
   readonly failures: number;
-  /** No request before this time, the end of the pause after the last one. */
-  readonly after: number;
+  /** End of the pause after the last request. */
+  readonly pausedTo: number;
 }
 
 /** What is known about the user's WebSocket. */
@@ -24,7 +24,7 @@ export interface Link {
   readonly since: number;
   /** Events before this time may have been missed: the last start of the WebSocket or of the tracker, or `check()`. */
   readonly started: number;
-  /** Until when the requests are spread that the last change or start causes. */
+  /** When the requests begin that a change of `isLive` or a start causes. It differs between clients, so that they do not all ask at once. */
   readonly spreadTo: number;
 }
 
@@ -45,8 +45,7 @@ const GRACE = 3000;
 /** Minimum milliseconds between two requests for a pending message while the WebSocket is down. */
 const DOWN_PAUSE = 1200;
 /** Pauses grow with the age of the message. */
-const GROWTH_LIVE = 0.75;
-const GROWTH_DOWN = 0.5;
+const GROWTH = 0.65;
 /** Maximum milliseconds between two requests. Keeps a message below 100 requests a day. */
 const MAX_PAUSE = 3_600_000;
 /** Minimum milliseconds between two catch-ups of a message. */
@@ -63,28 +62,29 @@ export function lastKnown({ added, asked, failures }: Entry): number {
 
 /** When the tracker requests the status of a pending message. `caughtUp`: its last catch-up. */
 export function next(entry: Entry, link: Link, caughtUp = -Infinity): number {
-  const { asked, after } = entry;
+  const { asked, pausedTo } = entry;
   let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
     due = Math.min(due, Math.max(link.spreadTo, caughtUp + CATCH_UP_PAUSE));
   }
-  return Math.max(after, due);
+  return Math.max(pausedTo, due);
 }
 
 function routine({ added, asked }: Entry, { isLive, since, spreadTo }: Link): number {
-  if (isLive && asked < 0) return Math.max(added, since) + GRACE;
-  // It was pending already when the WebSocket was lost.
-  const earliest = isLive || added > since ? 0 : spreadTo;
-  if (asked < 0) return earliest || added + FIRST;
+  // A live WebSocket reports soon. What was pending when it was lost is requested with the others.
+  const first = isLive ? Math.max(added, since) + GRACE
+    : added > since ? added + FIRST
+    : spreadTo;
+  if (asked < 0) return first;
   // The longer it is pending already, the less likely is a result within the next seconds.
   const age = asked - added;
-  const pause = isLive ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
-  return Math.max(earliest, asked + Math.min(MAX_PAUSE, pause));
+  const pause = Math.max(isLive ? GRACE : DOWN_PAUSE, age * GROWTH);
+  return Math.max(first, asked + Math.min(MAX_PAUSE, pause));
 }
 
 /** When `waitForResult` requests the status, or may join a request for others. */
-export function nextWait({ failures, after }: Entry, isShared: boolean): number {
-  return isShared && !failures ? after - EARLY : after;
+export function nextWait({ failures, pausedTo }: Entry, isShared: boolean): number {
+  return isShared && !failures ? pausedTo - EARLY : pausedTo;
 }
 
 /** Milliseconds to pause after a request that waited for this message, which is pending for `age`. */

@@ -18,7 +18,7 @@ export interface Stored {
   readonly isConfirmed?: boolean;
   /** It was gone when the WebSocket or the page started: whether it is still to be requested once more. */
   readonly again?: boolean;
-  /** Since when it is tracked, or since its last edit, or since when it is not tracked. */
+  /** Since when it is tracked, or pending again, or not tracked. */
   readonly since: number;
   /** When its state was last reported. */
   readonly seen: number;
@@ -52,25 +52,25 @@ export function mergeSnapshots(a: Snapshot, b: Snapshot): Snapshot {
 
 function mergeStored(a: Stored | undefined, b: Stored): Stored {
   if (!a?.state || !b.state) return a && (a.since > b.since || (a.since === b.since && !a.state)) ? a : b;
-  // At the same time, any order will do that is the same in all tabs. They would overwrite each other for ever.
+  // At the same time any order will do, if it is the same in all tabs. Otherwise they overwrite each other for ever.
   const [earlier, later] = a.seen < b.seen || (a.seen === b.seen && JSON.stringify(a) < JSON.stringify(b)) ? [a, b] : [b, a];
   const state = merge(earlier.state, later.state as MessageState);
   return { ...earlier, ...later, state, since: Math.max(a.since, b.since) };
 }
 
-export function isSame<T>(a: T, b: unknown): b is T {
+export function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /**
- * Returns a function that reads the storage, passes what it has to `exchange`, and writes what that
- * returns, if it differs. With an asynchronous storage, one exchange follows the other. If the storage
+ * Returns a function that reads the storage, passes what it has to `exchange`, and with `isWrite` writes
+ * what that returns, if it differs. With an asynchronous storage, one exchange follows the other. If the storage
  * is full or forbidden, a reload loses the state.
  */
 export function createStore(
   option: TrackerStorage | (() => TrackerStorage | undefined) | undefined,
   key: string,
-  exchange: (stored: Snapshot, isFirst: boolean) => Snapshot,
+  exchange: (stored: Snapshot, isWrite: boolean) => Snapshot,
 ): (isWrite: boolean) => void {
   let last: unknown;
   return (isWrite) => {
@@ -79,7 +79,7 @@ export function createStore(
         const storage = typeof option === 'function' ? option() : option;
         return after(storage?.getItem(key), (json) => {
           const theirs = json ?? '[]';
-          const ours = JSON.stringify([...exchange(parseSnapshot(theirs), !isWrite).values()]);
+          const ours = JSON.stringify([...exchange(parseSnapshot(theirs), isWrite).values()]);
           return isWrite && ours !== theirs && storage?.setItem(key, ours);
         });
       } catch {
@@ -92,9 +92,6 @@ export function createStore(
 
 /** Continues with a value at once, and with that of a promise later. */
 function after<T>(value: T | Promise<T>, next: (value: T) => unknown): unknown {
-  return isPromise(value) ? value.then(next).catch(() => {}) : next(value);
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return !!members(value).then;
+  const promise = value as Promise<T> | null | undefined;
+  return promise?.then ? promise.then(next).catch(() => {}) : next(value as T);
 }

@@ -1,6 +1,6 @@
 import type { Message, MessageStatusClient } from './client.js';
 import { guard } from './guard.js';
-import { JITTER, LIFETIME, MAX_EARLY, MAX_NEW, OVERTAKES } from './limits.js';
+import { JITTER, LIFETIME, MAX_EARLY, OVERTAKES } from './limits.js';
 import { answeredAsOf, isGone, isPending, merge, outcome, type MessageState, type MessageStatus } from './merge.js';
 import { read, type ChimeResponse, type Reading, type WebSocketMessage } from './messages.js';
 import { createPoller, now, type Next, type OnResult } from './poller.js';
@@ -97,18 +97,18 @@ export class MessageTracker {
 
     // What is known
 
-    /** The wall clock, but later than all that is stored. */
-    const later = () => Math.max(Date.now(), ...[...known.values()].map(({ seen }) => seen + 1));
+    /** The wall clock, but later than what is stored about these messages. */
+    const later = (...ids: string[]) => Math.max(Date.now(), ...ids.map((id) => 1 + (known.get(id)?.seen ?? 0)));
 
     /** Returns whether the state has changed. */
-    const set = (message: Message, news: MessageState, facts: Partial<Stored> | false, base?: MessageState): boolean => {
+    const set = (message: Message, news: MessageState, facts: Partial<Stored>, base?: MessageState): boolean => {
       const { messageId } = message;
       const before = known.get(messageId);
       const old = before?.state;
       const state = merge(base, news);
-      const seen = later();
-      const isEdit = old && isPending(state) && !isPending(old) && !isGone(old);
-      const stored = { ...(old && before), ...facts, message, state, since: old && !isEdit ? before.since : seen, seen };
+      const seen = later(messageId, '');
+      const isPendingAgain = old && isPending(state) && !isPending(old);
+      const stored = { ...(old && before), ...facts, message, state, since: old && !isPendingAgain ? before.since : seen, seen };
       isDirty ||= !isSame({ ...before, seen }, stored);
       known.set(messageId, stored);
       return !isSame(state, old);
@@ -118,7 +118,7 @@ export class MessageTracker {
       const { messageId } = state;
       const before = known.get(messageId);
       const remembered = early.get(messageId);
-      const facts = isConfirmed && { isConfirmed };
+      const facts = isConfirmed ? { isConfirmed } : {};
       if (before?.state) {
         const { update, ...rest } = before.state;
         set(before.message, state, facts, isLater ? rest : before.state);
@@ -132,9 +132,10 @@ export class MessageTracker {
       }
     };
 
-    const forget = (messageId: string) => {
-      const at = later();
+    const forget = (messageId: string, at: number) => {
       known.set(messageId, { message: { channelArn: '', messageId }, since: at, seen: at });
+      // Now, though the storage may answer later, or never.
+      show();
       store(true);
     };
 
@@ -150,13 +151,12 @@ export class MessageTracker {
         const problem = problems.get(id);
         const news = problem ? { ...state, problem } : state;
         const old = before.get(id);
-        const visible = isSame(news, old) ? old : news;
+        const visible = old && isSame(news, old) ? old : news;
         shown.set(id, visible);
         if (visible !== old) changed.push(visible);
         if (isRunning && (isOpen || again)) {
-          // Of a message that was stored, only the wall clock knows since when it is pending.
-          const age = Date.now() - since;
-          poller.add(id, message, age > MAX_NEW ? now() - age : tick());
+          // Of a message that was stored, only the wall clock knows since when it is pending. That clock can be set back.
+          poller.add(id, message, tick() - Math.max(0, Date.now() - since));
         } else poller.remove(id);
       }
       for (const [id, state] of before) {
@@ -182,16 +182,16 @@ export class MessageTracker {
     // The WebSocket
 
     /** A WebSocket that flaps does not put off requests that are still to come. */
-    const spread = () => link.spreadTo > time ? link.spreadTo : time + JITTER * Math.random();
+    const spreadTo = () => link.spreadTo > time ? link.spreadTo : time + JITTER * Math.random();
 
     const setLive = (isLive: boolean) => {
-      if (isLive !== link.isLive) link = { ...link, isLive, since: tick(), spreadTo: spread() };
+      if (isLive !== link.isLive) link = { ...link, isLive, since: tick(), spreadTo: spreadTo() };
       poller.update();
     };
 
     /** After a time in which events were missed. */
     const catchUp = () => {
-      link = { ...link, started: tick(), spreadTo: spread() };
+      link = { ...link, started: tick(), spreadTo: spreadTo() };
       for (const [id, stored] of known) {
         if (stored.state && isGone(stored.state)) known.set(id, { again: true, ...stored });
       }
@@ -264,9 +264,10 @@ export class MessageTracker {
 
     const key = `chime-message-status:${encodeURIComponent(user)}`;
     // Without a user, what is stored could reach the next one.
-    const exchange = (stored: Snapshot, isFirst: boolean) => {
+    const exchange = (stored: Snapshot, isWrite: boolean) => {
       known = mergeSnapshots(known, stored);
-      if (isFirst) catchUp();
+      // Only what is read at the start is not written.
+      if (!isWrite) catchUp();
       show();
       return known;
     };
@@ -304,7 +305,7 @@ export class MessageTracker {
       for (const reading of read(message, user)) (edit ? onEdit : learn)(reading);
       commit();
     };
-    this.untrack = forget;
+    this.untrack = (messageId) => forget(messageId, later(messageId, ''));
     this.get = (messageId) => shown.get(messageId);
     this.getAll = () => all;
     this.subscribe = (listener) => {
@@ -335,7 +336,9 @@ export class MessageTracker {
     this.clear = () => {
       run(false);
       early.clear();
-      forget('');
+      const at = later(...known.keys());
+      known.clear();
+      forget('', at);
     };
 
     store(false);

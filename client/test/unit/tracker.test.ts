@@ -776,6 +776,23 @@ test('a storage function that throws leaves the tracker without storage', async 
   assert.equal(tracker.get('m1')?.status, 'SENT');
 });
 
+test('untrack and clear work at once, whatever the storage does', async () => {
+  const never = () => new Promise<null>(() => {});
+  for (const getItem of [() => { throw new Error('forbidden'); }, never, () => Promise.reject(new Error('broken'))]) {
+    const { tracker, requests } = start([sent], { storage: { getItem, setItem() {} } });
+    for (const id of ['m1', 'm2', 'm3']) tracker.track(response(id));
+    const ids = () => tracker.getAll().map(({ messageId }) => messageId);
+    await clock.advance(620);
+    assert.equal(requests.length, 1, 'the request is in flight');
+    tracker.untrack('m1');
+    assert.deepEqual(ids(), ['m2', 'm3']);
+    await clock.advance(1000);
+    assert.deepEqual(ids(), ['m2', 'm3'], 'the response does not bring it back');
+    tracker.clear();
+    assert.deepEqual(ids(), []);
+  }
+});
+
 test('stop ignores events, start resumes, clear forgets', async () => {
   const store = storage();
   const { tracker, observer, requests } = live(start([pending()], { storage: store }));

@@ -89,7 +89,6 @@ var JITTER = 3e3;
 var MAX_RESULTS = 200;
 var MAX_EARLY = 500;
 var OVERTAKES = 5e3;
-var MAX_NEW = 1e3;
 var LIFETIME = 48 * 36e5;
 
 // dist/esm/schedule.js
@@ -101,8 +100,7 @@ var MAX_WAIT_PAUSE = 6e4;
 var FIRST = 600;
 var GRACE = 3e3;
 var DOWN_PAUSE = 1200;
-var GROWTH_LIVE = 0.75;
-var GROWTH_DOWN = 0.5;
+var GROWTH = 0.65;
 var MAX_PAUSE = 36e5;
 var CATCH_UP_PAUSE = 1e4;
 var CATCH_UP_TIME = 3e5;
@@ -111,25 +109,23 @@ function lastKnown({ added, asked, failures }) {
   return failures ? added : Math.max(added, asked);
 }
 function next(entry, link, caughtUp = -Infinity) {
-  const { asked, after: after2 } = entry;
+  const { asked, pausedTo } = entry;
   let due = routine(entry, link);
   if (lastKnown(entry) < link.started && asked < link.started + CATCH_UP_TIME) {
     due = Math.min(due, Math.max(link.spreadTo, caughtUp + CATCH_UP_PAUSE));
   }
-  return Math.max(after2, due);
+  return Math.max(pausedTo, due);
 }
 function routine({ added, asked }, { isLive, since, spreadTo }) {
-  if (isLive && asked < 0)
-    return Math.max(added, since) + GRACE;
-  const earliest = isLive || added > since ? 0 : spreadTo;
+  const first = isLive ? Math.max(added, since) + GRACE : added > since ? added + FIRST : spreadTo;
   if (asked < 0)
-    return earliest || added + FIRST;
+    return first;
   const age = asked - added;
-  const pause = isLive ? Math.max(GRACE, age * GROWTH_LIVE) : Math.max(DOWN_PAUSE, age * GROWTH_DOWN);
-  return Math.max(earliest, asked + Math.min(MAX_PAUSE, pause));
+  const pause = Math.max(isLive ? GRACE : DOWN_PAUSE, age * GROWTH);
+  return Math.max(first, asked + Math.min(MAX_PAUSE, pause));
 }
-function nextWait({ failures, after: after2 }, isShared) {
-  return isShared && !failures ? after2 - EARLY : after2;
+function nextWait({ failures, pausedTo }, isShared) {
+  return isShared && !failures ? pausedTo - EARLY : pausedTo;
 }
 function waitPause(age, jitter) {
   return spread(Math.max(WAIT_PAUSE, age / 10), MAX_WAIT_PAUSE, jitter);
@@ -158,7 +154,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
   let isOffline = false;
   const schedule = (isShared) => [...entries].filter(([key]) => !asked.has(key)).map(([key, entry]) => [Math.max(resumeAt, next2(entry, isShared)), key, entry]).sort(([a], [b]) => a - b);
   const firstDue = () => schedule(false)[0]?.[0] ?? Infinity;
-  const cancel = () => {
+  const end = () => {
     controller?.abort();
     controller = void 0;
     asked.clear();
@@ -168,7 +164,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
     if (controller) {
       if (wait <= SHORT_WAIT || due > now())
         return;
-      cancel();
+      end();
     }
     if (due === timeoutAt)
       return;
@@ -190,33 +186,32 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
     const results = await getMany(batch.map(([, , entry]) => entry.message), { wait: wait / 1e3, until: "any", signal: current.signal }).catch(() => []);
     if (controller !== current)
       return;
-    const end = now();
+    const ended = now();
     const jitter = Math.random();
     const retryAfter = 1e3 * Math.max(0, ...results.map((result) => (result.problem ?? result).retryAfter ?? 0));
     failures = results.every(isFailure) ? failures + 1 : 0;
-    resumeAt = failures && end + Math.max(retryAfter, backoff(failures, jitter));
+    resumeAt = failures && ended + Math.max(retryAfter, backoff(failures, jitter));
     isOffline = results[0]?.problem?.status === 0;
     batch.forEach(([, key, entry], i) => {
       const result = results[i];
       if (!result || !asked.has(key))
         return;
       const inARow = isFailure(result) ? entry.failures + 1 : 0;
-      const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(end - entry.added, jitter) : 0;
-      entries.set(key, { ...entry, asked: begin, failures: inARow, after: end + Math.max(retryAfter, MIN_PAUSE, pause) });
+      const pause = inARow ? backoff(inARow, jitter) : waits ? waitPause(ended - entry.added, jitter) : 0;
+      entries.set(key, { ...entry, asked: begin, failures: inARow, pausedTo: ended + Math.max(retryAfter, MIN_PAUSE, pause) });
       onResult(key, result, entry, begin);
     });
-    controller = void 0;
-    asked.clear();
+    end();
     onEnd?.();
     update();
   };
   const online = () => {
     if (isOffline || controller)
       resumeAt = now() + MIN_PAUSE;
-    cancel();
+    end();
     if (isOffline)
       for (const [key, entry] of entries)
-        entries.set(key, { ...entry, asked: -Infinity, after: 0 });
+        entries.set(key, { ...entry, asked: -Infinity, pausedTo: 0 });
     update();
   };
   const listen = (change) => {
@@ -229,7 +224,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
         return;
       if (!entries.size)
         listen("add");
-      entries.set(key, { message, added, asked: -Infinity, failures: 0, after: added });
+      entries.set(key, { message, added, asked: -Infinity, failures: 0, pausedTo: added });
       update();
     },
     remove(key) {
@@ -238,7 +233,7 @@ function createPoller(getMany, waits, next2, onResult, onEnd) {
       if (!entries.size)
         listen("remove");
       if (asked.delete(key) && !asked.size)
-        cancel();
+        end();
       update();
     },
     update,
@@ -549,7 +544,7 @@ function createStore(option, key, exchange) {
         const storage = typeof option === "function" ? option() : option;
         return after(storage?.getItem(key), (json) => {
           const theirs = json ?? "[]";
-          const ours = JSON.stringify([...exchange(parseSnapshot(theirs), !isWrite).values()]);
+          const ours = JSON.stringify([...exchange(parseSnapshot(theirs), isWrite).values()]);
           return isWrite && ours !== theirs && storage?.setItem(key, ours);
         });
       } catch {
@@ -559,11 +554,9 @@ function createStore(option, key, exchange) {
   };
 }
 function after(value, next2) {
-  return isPromise(value) ? value.then(next2).catch(() => {
+  const promise = value;
+  return promise?.then ? promise.then(next2).catch(() => {
   }) : next2(value);
-}
-function isPromise(value) {
-  return !!members(value).then;
 }
 
 // dist/esm/tracker.js
@@ -586,15 +579,15 @@ var MessageTracker = class {
     let isOnline = true;
     let time2 = -Infinity;
     const tick = () => time2 = Math.max(now(), time2 + 1e-3);
-    const later = () => Math.max(Date.now(), ...[...known.values()].map(({ seen }) => seen + 1));
+    const later = (...ids) => Math.max(Date.now(), ...ids.map((id) => 1 + (known.get(id)?.seen ?? 0)));
     const set = (message, news, facts, base) => {
       const { messageId } = message;
       const before = known.get(messageId);
       const old = before?.state;
       const state = merge(base, news);
-      const seen = later();
-      const isEdit = old && isPending(state) && !isPending(old) && !isGone(old);
-      const stored = { ...old && before, ...facts, message, state, since: old && !isEdit ? before.since : seen, seen };
+      const seen = later(messageId, "");
+      const isPendingAgain = old && isPending(state) && !isPending(old);
+      const stored = { ...old && before, ...facts, message, state, since: old && !isPendingAgain ? before.since : seen, seen };
       isDirty ||= !isSame({ ...before, seen }, stored);
       known.set(messageId, stored);
       return !isSame(state, old);
@@ -603,7 +596,7 @@ var MessageTracker = class {
       const { messageId } = state;
       const before = known.get(messageId);
       const remembered = early.get(messageId);
-      const facts = isConfirmed && { isConfirmed };
+      const facts = isConfirmed ? { isConfirmed } : {};
       if (before?.state) {
         const { update, ...rest } = before.state;
         set(before.message, state, facts, isLater ? rest : before.state);
@@ -616,9 +609,9 @@ var MessageTracker = class {
         early.set(messageId, merge(remembered, state));
       }
     };
-    const forget = (messageId) => {
-      const at = later();
+    const forget = (messageId, at) => {
       known.set(messageId, { message: { channelArn: "", messageId }, since: at, seen: at });
+      show();
       store(true);
     };
     const show = () => {
@@ -634,13 +627,12 @@ var MessageTracker = class {
         const problem = problems.get(id);
         const news = problem ? { ...state, problem } : state;
         const old = before.get(id);
-        const visible = isSame(news, old) ? old : news;
+        const visible = old && isSame(news, old) ? old : news;
         shown.set(id, visible);
         if (visible !== old)
           changed.push(visible);
         if (isRunning && (isOpen || again)) {
-          const age = Date.now() - since;
-          poller.add(id, message, age > MAX_NEW ? now() - age : tick());
+          poller.add(id, message, tick() - Math.max(0, Date.now() - since));
         } else
           poller.remove(id);
       }
@@ -666,14 +658,14 @@ var MessageTracker = class {
       }
       show();
     };
-    const spread2 = () => link.spreadTo > time2 ? link.spreadTo : time2 + JITTER * Math.random();
+    const spreadTo = () => link.spreadTo > time2 ? link.spreadTo : time2 + JITTER * Math.random();
     const setLive = (isLive) => {
       if (isLive !== link.isLive)
-        link = { ...link, isLive, since: tick(), spreadTo: spread2() };
+        link = { ...link, isLive, since: tick(), spreadTo: spreadTo() };
       poller.update();
     };
     const catchUp = () => {
-      link = { ...link, started: tick(), spreadTo: spread2() };
+      link = { ...link, started: tick(), spreadTo: spreadTo() };
       for (const [id, stored] of known) {
         if (stored.state && isGone(stored.state))
           known.set(id, { again: true, ...stored });
@@ -731,9 +723,9 @@ var MessageTracker = class {
     };
     const poller = createPoller(getMany, false, nextOf, onResult, commit);
     const key = `chime-message-status:${encodeURIComponent(user)}`;
-    const exchange = (stored, isFirst) => {
+    const exchange = (stored, isWrite) => {
       known = mergeSnapshots(known, stored);
-      if (isFirst)
+      if (!isWrite)
         catchUp();
       show();
       return known;
@@ -771,7 +763,7 @@ var MessageTracker = class {
         (edit ? onEdit : learn)(reading);
       commit();
     };
-    this.untrack = forget;
+    this.untrack = (messageId) => forget(messageId, later(messageId, ""));
     this.get = (messageId) => shown.get(messageId);
     this.getAll = () => all;
     this.subscribe = (listener) => {
@@ -804,7 +796,9 @@ var MessageTracker = class {
     this.clear = () => {
       run(false);
       early.clear();
-      forget("");
+      const at = later(...known.keys());
+      known.clear();
+      forget("", at);
     };
     store(false);
     run(true);
